@@ -1,0 +1,2 @@
+//! Hostwright.
+fn main() {}
