@@ -1,0 +1,195 @@
+//! What every outside call passes through, whatever its protocol: a concurrency and a rate limit, a
+//! circuit breaker, a meter, and the switch for read-only use.
+//!
+//! The limits sit at the call and not around the traits, because one trait method may be several calls
+//! and the back-end counts calls.
+
+use std::num::NonZeroU32;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
+use tokio::sync::{Semaphore, SemaphorePermit};
+
+use super::error::{ErrorKind, ProviderError};
+
+/// Failures in a row that open the breaker: enough to rule out one bad node among several end points.
+const BREAKER_THRESHOLD: u32 = 8;
+/// How long an open breaker refuses calls before it lets one through to try.
+const BREAKER_PAUSE: Duration = Duration::from_secs(5);
+
+/// Whether a call can change something outside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Effect {
+    /// Reads, and log-ins.
+    Read,
+    /// Anything that may leave a trace.
+    Write,
+}
+
+/// How much one Provider may be asked at once.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Calls under way at the same time, at least 1.
+    pub max_concurrent: u32,
+    /// Calls begun per second on average, with a burst of the same number.
+    pub requests_per_second: NonZeroU32,
+}
+
+/// One finished call, as the meter sees it.
+#[derive(Debug, Clone, Copy)]
+pub struct CallRecord<'a> {
+    /// Name of the Provider object.
+    pub provider: &'a str,
+    /// Constant name of the operation, such as `lxc.create`.
+    pub call: &'static str,
+    /// `ok` or the label of the error's kind.
+    pub result: &'static str,
+    /// From admission to answer.
+    pub elapsed: Duration,
+}
+
+/// Receives every finished call; the process counts them into its metrics.
+pub trait Meter: Send + Sync {
+    /// Called once per call, after its end.
+    fn record(&self, call: CallRecord<'_>);
+}
+
+/// A meter that forgets.
+pub struct NoMeter;
+
+impl Meter for NoMeter {
+    fn record(&self, _: CallRecord<'_>) {}
+}
+
+#[derive(Debug, Default)]
+struct Breaker {
+    failures: u32,
+    open_until: Option<Instant>,
+}
+
+/// The gate of one Provider.
+pub struct Gate {
+    provider: String,
+    slots: Semaphore,
+    rate: DefaultDirectRateLimiter,
+    breaker: Mutex<Breaker>,
+    meter: Arc<dyn Meter>,
+    read_only: bool,
+}
+
+/// Leave to make one call; dropping it frees the slot.
+pub struct Admission<'a> {
+    gate: &'a Gate,
+    _slot: SemaphorePermit<'a>,
+    call: &'static str,
+    begun: Instant,
+}
+
+impl Gate {
+    /// A gate for the Provider of the given name.
+    pub fn new(provider: impl Into<String>, limits: Limits, meter: Arc<dyn Meter>) -> Self {
+        let slots = usize::try_from(limits.max_concurrent.max(1)).unwrap_or(1);
+        Self {
+            provider: provider.into(),
+            slots: Semaphore::new(slots),
+            rate: RateLimiter::direct(Quota::per_second(limits.requests_per_second)),
+            breaker: Mutex::default(),
+            meter,
+            read_only: false,
+        }
+    }
+
+    /// The same gate, refusing every call with [`Effect::Write`]: for dry runs.
+    #[must_use]
+    pub fn read_only(mut self) -> Self {
+        self.read_only = true;
+        self
+    }
+
+    /// Name of the Provider object.
+    pub fn provider(&self) -> &str {
+        &self.provider
+    }
+
+    /// Waits for a slot and for the rate limit. The caller's own deadline bounds the wait.
+    ///
+    /// # Errors
+    /// `Unavailable` while the breaker is open; `Denied` for a write through a read-only gate.
+    pub async fn admit(&self, call: &'static str, effect: Effect) -> Result<Admission<'_>, ProviderError> {
+        if self.read_only && effect == Effect::Write {
+            return Err(ProviderError::new(
+                ErrorKind::Denied,
+                format!("{call} refused: this is a dry run"),
+            ));
+        }
+        self.check_breaker()?;
+        let slot = self.slots.acquire().await.map_err(|_| {
+            ProviderError::new(
+                ErrorKind::Unavailable,
+                format!("Provider {} is shutting down", self.provider),
+            )
+        })?;
+        self.rate.until_ready().await;
+        Ok(Admission {
+            gate: self,
+            _slot: slot,
+            call,
+            begun: Instant::now(),
+        })
+    }
+
+    /// Whether calls are being refused at the moment, for the Provider's status.
+    pub fn breaker_open(&self) -> bool {
+        self.check_breaker().is_err()
+    }
+
+    fn check_breaker(&self) -> Result<(), ProviderError> {
+        let breaker = self.breaker.lock().unwrap_or_else(PoisonError::into_inner);
+        match breaker.open_until {
+            Some(until) if Instant::now() < until => Err(ProviderError::new(
+                ErrorKind::Unavailable,
+                format!(
+                    "Provider {} has failed {} times in a row; waiting before the next call",
+                    self.provider, breaker.failures
+                ),
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    fn count(&self, failed: bool) {
+        let mut breaker = self.breaker.lock().unwrap_or_else(PoisonError::into_inner);
+        if !failed {
+            *breaker = Breaker::default();
+            return;
+        }
+        breaker.failures = breaker.failures.saturating_add(1);
+        if breaker.failures >= BREAKER_THRESHOLD {
+            breaker.open_until = Some(Instant::now() + BREAKER_PAUSE);
+        }
+    }
+}
+
+impl Admission<'_> {
+    /// Ends the call: frees the slot, feeds the breaker and the meter, and hands the result through.
+    ///
+    /// # Errors
+    /// Whatever the call ended with.
+    pub fn finish<T>(self, result: Result<T, ProviderError>) -> Result<T, ProviderError> {
+        let kind = result.as_ref().err().map(ProviderError::kind);
+        // A refusal proves that the back-end is there; only silence and confusion count against it.
+        let failed = matches!(
+            kind,
+            Some(ErrorKind::Unavailable | ErrorKind::Ambiguous | ErrorKind::Unexpected)
+        );
+        self.gate.count(failed);
+        self.gate.meter.record(CallRecord {
+            provider: &self.gate.provider,
+            call: self.call,
+            result: kind.map_or("ok", ErrorKind::label),
+            elapsed: self.begun.elapsed(),
+        });
+        result
+    }
+}
