@@ -1,2 +1,8 @@
-//! Hostwright.
-fn main() {}
+//! The `hostwright` program.
+fn main() {
+    if let Ok(files) = hostwright::api::crds::files() {
+        for file in files {
+            println!("---\n{}", file.text);
+        }
+    }
+}

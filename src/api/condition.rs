@@ -1,0 +1,200 @@
+//! Conditions: their types and reasons as constants, and how a list of them changes.
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+
+/// Types of conditions.
+pub mod kinds {
+    /// Usable as specified.
+    pub const READY: &str = "Ready";
+    /// The operator could act; carries the error when it could not.
+    pub const SYNCED: &str = "Synced";
+    /// Present and `True` only after a terminal error: nothing is tried until the cause changes (kstatus).
+    pub const STALLED: &str = "Stalled";
+    /// The container exists and runs.
+    pub const CONTAINER_READY: &str = "ContainerReady";
+    /// The public name points to the proxy.
+    pub const NAME_READY: &str = "NameReady";
+    /// The certificate exists.
+    pub const CERTIFICATE_READY: &str = "CertificateReady";
+    /// The proxy host exists and the proxy loaded it.
+    pub const PROXY_READY: &str = "ProxyReady";
+    /// WordPress is installed and its installer is finished.
+    pub const INSTALL_READY: &str = "InstallReady";
+    /// WordPress answers through the proxy.
+    pub const PAGE_READY: &str = "PageReady";
+    /// The snapshot `initial` exists.
+    pub const SNAPSHOT_READY: &str = "SnapshotReady";
+}
+
+/// Reasons: constant words, details go into the message.
+pub mod reasons {
+    /// Nobody has looked at the object yet.
+    pub const PENDING: &str = "Pending";
+    /// As it shall be.
+    pub const READY: &str = "Ready";
+    /// The operator acts.
+    pub const SYNCED: &str = "Synced";
+    /// Being made.
+    pub const PROVISIONING: &str = "Provisioning";
+    /// Waiting for something before it.
+    pub const WAITING: &str = "Waiting";
+    /// Waiting for a free place: the back-end takes only so many at a time.
+    pub const QUEUED: &str = "Queued";
+    /// A task of the back-end is under way.
+    pub const TASK_RUNNING: &str = "TaskRunning";
+    /// A task of the back-end failed and is tried again.
+    pub const TASK_FAILED: &str = "TaskFailed";
+    /// Was ready and is not any more; being repaired.
+    pub const DEGRADED: &str = "Degraded";
+    /// Being deleted.
+    pub const DELETING: &str = "Deleting";
+    /// `hostwright.dev/paused` is set.
+    pub const PAUSED: &str = "Paused";
+    /// Something that is not ours is in the way.
+    pub const CONFLICT: &str = "Conflict";
+    /// The `serviceId` belongs to an older object.
+    pub const SERVICE_ID_CONFLICT: &str = "ServiceIdConflict";
+    /// The Plan does not exist.
+    pub const PLAN_NOT_FOUND: &str = "PlanNotFound";
+    /// The Plan lacks what this kind needs.
+    pub const PLAN_INVALID: &str = "PlanInvalid";
+    /// The Plan asks for more than any node has.
+    pub const PLAN_TOO_LARGE: &str = "PlanTooLarge";
+    /// A Provider does not exist.
+    pub const PROVIDER_NOT_FOUND: &str = "ProviderNotFound";
+    /// A Provider's settings or its Secret cannot be used.
+    pub const PROVIDER_INVALID: &str = "ProviderInvalid";
+    /// The Provider does not allow this namespace.
+    pub const NAMESPACE_NOT_ALLOWED: &str = "NamespaceNotAllowed";
+    /// The Secret with the credentials does not exist or lacks a key.
+    pub const CREDENTIALS_NOT_FOUND: &str = "CredentialsNotFound";
+    /// No free address in the Provider's pool.
+    pub const ADDRESS_POOL_FULL: &str = "AddressPoolFull";
+    /// No free number in the Provider's range.
+    pub const VMID_RANGE_FULL: &str = "VmidRangeFull";
+    /// A field's value cannot be used.
+    pub const INVALID_SPEC: &str = "InvalidSpec";
+    /// The back-end refused the credentials or a right is missing.
+    pub const DENIED: &str = "Denied";
+    /// The back-end refused the request as it is.
+    pub const REFUSED: &str = "Refused";
+    /// The back-end asked to slow down.
+    pub const THROTTLED: &str = "Throttled";
+    /// The back-end does not answer.
+    pub const UNAVAILABLE: &str = "Unavailable";
+    /// An answer that was not understood.
+    pub const UNEXPECTED: &str = "Unexpected";
+    /// The back-end is reachable and the rights suffice.
+    pub const AVAILABLE: &str = "Available";
+    /// Reachable, but rights are missing.
+    pub const RIGHTS_MISSING: &str = "RightsMissing";
+    /// Left outside as it is, by `deletionPolicy: Retain`.
+    pub const RETAINED: &str = "Retained";
+}
+
+/// Three-valued state of a condition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// Holds.
+    True,
+    /// Does not hold.
+    False,
+    /// Not known.
+    Unknown,
+}
+
+impl State {
+    /// As the API writes it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::True => "True",
+            Self::False => "False",
+            Self::Unknown => "Unknown",
+        }
+    }
+}
+
+/// What a controller says about one aspect in one pass; time and generation are added when it is stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// One of [`kinds`].
+    pub kind: &'static str,
+    /// Whether it holds.
+    pub state: State,
+    /// One of [`reasons`].
+    pub reason: &'static str,
+    /// For people: what, which object, what to do.
+    pub message: String,
+}
+
+impl Finding {
+    /// A finding.
+    pub fn new(kind: &'static str, state: State, reason: &'static str, message: impl Into<String>) -> Self {
+        Self {
+            kind,
+            state,
+            reason,
+            message: message.into(),
+        }
+    }
+}
+
+/// The list of conditions that follows from the old one and this pass' findings.
+///
+/// A transition time changes only with the status, so that an unchanged pass writes nothing. Conditions of a
+/// kind without a finding are dropped: a finding says all that is known.
+pub fn merge(
+    old: &[Condition],
+    findings: &[Finding],
+    generation: Option<i64>,
+    now: Timestamp,
+) -> Vec<Condition> {
+    findings
+        .iter()
+        .map(|finding| {
+            let before = old.iter().find(|condition| condition.type_ == finding.kind);
+            let since = match before {
+                Some(condition) if condition.status == finding.state.as_str() => {
+                    condition.last_transition_time.clone()
+                }
+                _ => Time(now),
+            };
+            Condition {
+                type_: finding.kind.to_owned(),
+                status: finding.state.as_str().to_owned(),
+                reason: finding.reason.to_owned(),
+                message: finding.message.clone(),
+                observed_generation: generation,
+                last_transition_time: since,
+            }
+        })
+        .collect()
+}
+
+/// Whether the list has the condition with status `True`.
+pub fn is_true(conditions: &[Condition], kind: &str) -> bool {
+    conditions
+        .iter()
+        .any(|condition| condition.type_ == kind && condition.status == "True")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_change_only_with_the_status() {
+        let then = Timestamp::from_second(1_000).unwrap();
+        let now = Timestamp::from_second(2_000).unwrap();
+        let ready = |state, message: &str| Finding::new(kinds::READY, state, reasons::READY, message);
+        let old = merge(&[], &[ready(State::True, "a")], Some(1), then);
+        let same = merge(&old, &[ready(State::True, "b")], Some(2), now);
+        assert_eq!(
+            (&same[0].last_transition_time, same[0].observed_generation),
+            (&Time(then), Some(2))
+        );
+        let changed = merge(&same, &[ready(State::False, "b")], Some(2), now);
+        assert_eq!(changed[0].last_transition_time, Time(now));
+    }
+}

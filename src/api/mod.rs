@@ -1,0 +1,31 @@
+//! The Kubernetes resources of group `hostwright.dev`: data, defaults, rules and condition names.
+//!
+//! No client, no clock, no behaviour: what a field means is said in its description, what happens because
+//! of it is in `controllers`.
+
+pub mod condition;
+pub mod crds;
+mod plan;
+mod provider;
+mod wordpress_site;
+
+pub use plan::{Plan, PlanSpec, WordPressPlan};
+pub use provider::{
+    CaTrust, CloudflareProvider, CredentialsReference, EdgeSettings, HighAvailabilityPlacement, Installer,
+    NetworkSettings, NginxProxyManagerProvider, Provider, ProviderLimits, ProviderSpec, ProviderStatus,
+    ProxmoxProvider, SshInstallerSettings, SshNodeSettings, TemplateInstallerSettings, VmidRangeSettings,
+    WordPressSource,
+};
+pub use wordpress_site::{
+    DeletionPolicy, Phase, SiteOwner, SiteProviders, SiteResources, SiteTask, TaskOperation, WordPressSite,
+    WordPressSiteSpec, WordPressSiteStatus,
+};
+
+/// API group of every kind.
+pub const GROUP: &str = "hostwright.dev";
+/// The finalizer that holds an object until nothing of it is left outside.
+pub const FINALIZER: &str = "hostwright.dev/outside";
+/// Annotation: `"true"` stops every outside call for the object.
+pub const PAUSED_ANNOTATION: &str = "hostwright.dev/paused";
+/// Annotation: a new value asks for one precise pass now.
+pub const RECONCILE_AT_ANNOTATION: &str = "hostwright.dev/reconcile-at";

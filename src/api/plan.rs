@@ -1,0 +1,73 @@
+//! `Plan`: what a plan name means.
+
+use kube::{CustomResource, KubeSchema};
+use serde::{Deserialize, Serialize};
+
+/// What a plan name means. Its sizes are taken when a site is created.
+#[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[kube(
+    group = "hostwright.dev",
+    version = "v1alpha1",
+    kind = "Plan",
+    plural = "plans",
+    shortname = "hplan",
+    category = "hostwright",
+    doc = "What a plan name means: sizes, and which Providers serve it.",
+    printcolumn = r#"{"name":"Memory MiB","type":"integer","jsonPath":".spec.wordpress.memoryMib"}"#,
+    printcolumn = r#"{"name":"Disk GiB","type":"integer","jsonPath":".spec.wordpress.diskGib"}"#,
+    printcolumn = r#"{"name":"Cores","type":"integer","jsonPath":".spec.wordpress.cores"}"#,
+    printcolumn = r#"{"name":"HA","type":"boolean","jsonPath":".spec.wordpress.highAvailability"}"#,
+    printcolumn = r#"{"name":"Age","type":"date","jsonPath":".metadata.creationTimestamp"}"#
+)]
+#[serde(rename_all = "camelCase")]
+pub struct PlanSpec {
+    /// What a WordPressSite of this plan gets. Without it the plan cannot be used for sites.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wordpress: Option<WordPressPlan>,
+}
+
+/// Sizes and Providers of WordPress sites.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct WordPressPlan {
+    /// Memory of the container in MiB.
+    #[schemars(range(min = 64, max = 4_194_304))]
+    pub memory_mib: i32,
+    /// Swap of the container in MiB.
+    #[serde(default = "default_swap_mib")]
+    #[schemars(range(min = 0, max = 4_194_304))]
+    pub swap_mib: i32,
+    /// Processor cores of the container.
+    #[serde(default = "default_cores")]
+    #[schemars(range(min = 1, max = 8192))]
+    pub cores: i32,
+    /// Root disk of the container in GiB.
+    #[schemars(range(min = 1, max = 65_536))]
+    pub disk_gib: i32,
+    /// Put the container under the high-availability management of its cluster.
+    #[serde(default)]
+    pub high_availability: bool,
+    /// Name of the Provider that runs the containers (of type proxmox).
+    #[schemars(length(min = 1, max = 253))]
+    pub compute: String,
+    /// Name of the Provider that serves the sites to visitors (of type nginxProxyManager).
+    #[schemars(length(min = 1, max = 253))]
+    pub proxy: String,
+    /// Name of the Provider that hosts the DNS zone of baseDomain (of type cloudflare).
+    #[schemars(length(min = 1, max = 253))]
+    pub dns: String,
+    /// Domain under which each site gets its name, for example sites.example.com.
+    #[schemars(
+        length(min = 3, max = 180),
+        regex(pattern = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)+$")
+    )]
+    pub base_domain: String,
+}
+
+fn default_swap_mib() -> i32 {
+    512
+}
+
+fn default_cores() -> i32 {
+    2
+}

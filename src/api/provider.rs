@@ -1,0 +1,473 @@
+//! `Provider`: one back-end instance.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::{CustomResource, KubeSchema};
+use serde::{Deserialize, Serialize};
+
+/// One back-end instance: type, address, credentials, limits, and who may use it.
+#[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[kube(
+    group = "hostwright.dev",
+    version = "v1alpha1",
+    kind = "Provider",
+    plural = "providers",
+    shortname = "prov",
+    category = "hostwright",
+    status = "ProviderStatus",
+    doc = "One back-end instance: type, address, credentials by reference to a Secret, limits, allowed namespaces.",
+    printcolumn = r#"{"name":"Type","type":"string","jsonPath":".status.type"}"#,
+    printcolumn = r#"{"name":"Ready","type":"string","jsonPath":".status.conditions[?(@.type=='Ready')].status"}"#,
+    printcolumn = r#"{"name":"Version","type":"string","jsonPath":".status.version"}"#,
+    printcolumn = r#"{"name":"Latency ms","type":"integer","jsonPath":".status.latencyMilliseconds"}"#,
+    printcolumn = r#"{"name":"Message","type":"string","priority":1,"jsonPath":".status.conditions[?(@.type=='Ready')].message"}"#,
+    printcolumn = r#"{"name":"Age","type":"date","jsonPath":".metadata.creationTimestamp"}"#
+)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("[has(self.proxmox), has(self.nginxProxyManager), has(self.cloudflare)].filter(x, x).size() == 1")
+    .message("set exactly one of proxmox, nginxProxyManager, cloudflare"))]
+pub struct ProviderSpec {
+    /// Where the credentials are.
+    pub credentials: CredentialsReference,
+    /// Namespaces whose objects may use this Provider, or "*" for all.
+    #[serde(default)]
+    #[schemars(length(max = 256), inner(length(min = 1, max = 63)))]
+    pub allowed_namespaces: Vec<String>,
+    /// Whom to trust on https addresses. Without it the operating system's authorities are trusted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<CaTrust>,
+    /// How much the back-end may be asked at once.
+    #[serde(default)]
+    pub limits: ProviderLimits,
+    /// A Proxmox VE cluster (8 or 9).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proxmox: Option<ProxmoxProvider>,
+    /// An instance of Nginx Proxy Manager (2.13 or newer).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nginx_proxy_manager: Option<NginxProxyManagerProvider>,
+    /// An account of Cloudflare.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cloudflare: Option<CloudflareProvider>,
+}
+
+/// A Secret in the operator's own namespace.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CredentialsReference {
+    /// Name of the Secret. Keys: tokenId, tokenSecret and, for the ssh installer, sshPrivateKey (proxmox); identity, secret (nginxProxyManager); apiToken (cloudflare).
+    #[schemars(length(min = 1, max = 253))]
+    pub secret_name: String,
+}
+
+/// Whom to trust on https addresses.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("has(self.caBundle) != has(self.fingerprints)").message("set exactly one of caBundle and fingerprints"))]
+pub struct CaTrust {
+    /// Certificates of the trusted authorities, PEM.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 65_536))]
+    pub ca_bundle: Option<String>,
+    /// SHA-256 fingerprints of the trusted server certificates, hexadecimal, colons allowed. List the old and the new one while a certificate is replaced.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(
+        length(min = 1, max = 32),
+        inner(regex(pattern = r"^([0-9A-Fa-f]{2}:?){31}[0-9A-Fa-f]{2}$"))
+    )]
+    pub fingerprints: Option<Vec<String>>,
+}
+
+/// How much a back-end may be asked at once.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ProviderLimits {
+    /// Calls under way at the same time.
+    #[serde(default = "default_max_concurrent")]
+    #[schemars(range(min = 1, max = 256))]
+    pub max_concurrent: i32,
+    /// Calls begun per second on average.
+    #[serde(default = "default_requests_per_second")]
+    #[schemars(range(min = 1, max = 10_000))]
+    pub requests_per_second: i32,
+}
+
+fn default_max_concurrent() -> i32 {
+    4
+}
+
+fn default_requests_per_second() -> i32 {
+    20
+}
+
+impl Default for ProviderLimits {
+    fn default() -> Self {
+        Self {
+            max_concurrent: default_max_concurrent(),
+            requests_per_second: default_requests_per_second(),
+        }
+    }
+}
+
+/// A Proxmox VE cluster.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ProxmoxProvider {
+    /// Addresses of the API, such as https://node1.example.com:8006. Several nodes of one cluster are tried in order.
+    #[schemars(
+        length(min = 1, max = 16),
+        inner(length(min = 1, max = 512), regex(pattern = r"^https?://[^/@\s]+$"))
+    )]
+    pub endpoints: Vec<String>,
+    /// Allow http addresses. For tests and private networks only.
+    #[serde(default)]
+    pub plaintext: bool,
+    /// Nodes that new containers may be created on. Empty means all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64), inner(length(min = 1, max = 63)))]
+    pub nodes: Vec<String>,
+    /// Numbers that may be given to containers. Keep them apart from what others use.
+    pub vmid_range: VmidRangeSettings,
+    /// Network of the containers.
+    pub network: NetworkSettings,
+    /// Storage for root disks.
+    #[schemars(
+        length(min = 2, max = 100),
+        regex(pattern = r"^[A-Za-z][A-Za-z0-9_.-]*[A-Za-z0-9]$")
+    )]
+    pub storage: String,
+    /// Template of the containers, such as local:vztmpl/ubuntu-24.04-standard_24.04-2_amd64.tar.zst.
+    #[schemars(length(min = 3, max = 255))]
+    pub template: String,
+    /// Proxmox pool that containers are put into.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 100))]
+    pub resource_pool: Option<String>,
+    /// How many containers are created or destroyed at a time. LINSTOR serialises this anyway and gives up after 10 s.
+    #[serde(default = "default_storage_tasks")]
+    #[schemars(range(min = 1, max = 64))]
+    pub storage_tasks: i32,
+    /// Seconds that a container gets to shut down before it is stopped.
+    #[serde(default = "default_shutdown_seconds")]
+    #[schemars(range(min = 1, max = 3600))]
+    pub shutdown_seconds: i32,
+    /// Where containers under high availability may run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub high_availability: Option<HighAvailabilityPlacement>,
+    /// How WordPress gets into a container.
+    pub installer: Installer,
+}
+
+fn default_storage_tasks() -> i32 {
+    2
+}
+
+fn default_shutdown_seconds() -> i32 {
+    60
+}
+
+/// Numbers that may be given to containers, both ends included.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("self.first <= self.last").message("first must not be larger than last"))]
+pub struct VmidRangeSettings {
+    /// The smallest.
+    #[schemars(range(min = 100, max = 999_999_999))]
+    pub first: i32,
+    /// The largest.
+    #[schemars(range(min = 100, max = 999_999_999))]
+    pub last: i32,
+}
+
+/// Network of the containers.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NetworkSettings {
+    /// Bridge of the nodes, such as vmbr1.
+    #[schemars(length(min = 1, max = 15))]
+    pub bridge: String,
+    /// VLAN of the containers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 4094))]
+    pub vlan: Option<i32>,
+    /// First address that may be given out.
+    #[schemars(length(max = 15), regex(pattern = r"^([0-9]{1,3}\.){3}[0-9]{1,3}$"))]
+    pub first_address: String,
+    /// Last address that may be given out.
+    #[schemars(length(max = 15), regex(pattern = r"^([0-9]{1,3}\.){3}[0-9]{1,3}$"))]
+    pub last_address: String,
+    /// Prefix length of the subnet.
+    #[schemars(range(min = 8, max = 32))]
+    pub prefix_length: i32,
+    /// Gateway of the containers.
+    #[schemars(length(max = 15), regex(pattern = r"^([0-9]{1,3}\.){3}[0-9]{1,3}$"))]
+    pub gateway: String,
+    /// Name servers of the containers. Empty means the node's own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(
+        length(max = 3),
+        inner(length(max = 15), regex(pattern = r"^([0-9]{1,3}\.){3}[0-9]{1,3}$"))
+    )]
+    pub name_servers: Vec<String>,
+    /// Search domain of the containers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    pub search_domain: Option<String>,
+}
+
+/// Where containers under high availability may run.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HighAvailabilityPlacement {
+    /// Nodes, on Proxmox VE 9 as a node-affinity rule of each container. Empty means no rule.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64), inner(length(min = 1, max = 63)))]
+    pub nodes: Vec<String>,
+    /// Existing group, on Proxmox VE 8.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 100))]
+    pub group: Option<String>,
+    /// Restarts on the same node before the container is moved.
+    #[serde(default = "default_max_restart")]
+    #[schemars(range(min = 0, max = 10))]
+    pub max_restart: i32,
+    /// Moves before the manager gives up.
+    #[serde(default = "default_max_relocate")]
+    #[schemars(range(min = 0, max = 10))]
+    pub max_relocate: i32,
+}
+
+fn default_max_restart() -> i32 {
+    3
+}
+
+fn default_max_relocate() -> i32 {
+    2
+}
+
+/// How WordPress gets into a container: exactly one way.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("has(self.ssh) != has(self.template)").message("set exactly one of ssh and template"))]
+pub struct Installer {
+    /// By SSH to the node and `pct exec`, with the script on standard input.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ssh: Option<SshInstallerSettings>,
+    /// By the container's own template at its first boot.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub template: Option<TemplateInstallerSettings>,
+}
+
+/// Settings of the ssh installer.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SshInstallerSettings {
+    /// User on the nodes who may run `pct exec`.
+    #[serde(default = "default_ssh_user")]
+    #[schemars(length(min = 1, max = 64))]
+    pub user: String,
+    /// The nodes by their Proxmox names.
+    #[schemars(extend("minProperties" = 1, "maxProperties" = 64))]
+    pub nodes: BTreeMap<String, SshNodeSettings>,
+    /// Where WordPress comes from.
+    #[serde(default)]
+    pub wordpress: WordPressSource,
+    /// Seconds that one installation may take.
+    #[serde(default = "default_deadline_seconds")]
+    #[schemars(range(min = 10, max = 7200))]
+    pub deadline_seconds: i32,
+}
+
+fn default_ssh_user() -> String {
+    "root".to_owned()
+}
+
+fn default_deadline_seconds() -> i32 {
+    900
+}
+
+/// How to reach one node by SSH.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SshNodeSettings {
+    /// Host name or address.
+    #[schemars(length(min = 1, max = 253))]
+    pub address: String,
+    /// Port.
+    #[serde(default = "default_ssh_port")]
+    #[schemars(range(min = 1, max = 65535))]
+    pub port: i32,
+    /// Public host keys, as `ssh-keyscan` prints them without the name: "ssh-ed25519 AAAA…". Any other key is refused.
+    #[schemars(length(min = 1, max = 8), inner(length(min = 20, max = 1024)))]
+    pub host_keys: Vec<String>,
+}
+
+fn default_ssh_port() -> i32 {
+    22
+}
+
+/// Where WordPress comes from.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct WordPressSource {
+    /// Address of the archive (https://…), a file in the container (/…), or package:wordpress for the distribution's own.
+    #[serde(default = "default_archive")]
+    #[schemars(length(min = 2, max = 1024))]
+    pub archive: String,
+    /// SHA-256 of the archive, hexadecimal. Strongly recommended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = r"^[0-9a-f]{64}$"))]
+    pub sha256: Option<String>,
+}
+
+fn default_archive() -> String {
+    "https://wordpress.org/latest.tar.gz".to_owned()
+}
+
+impl Default for WordPressSource {
+    fn default() -> Self {
+        Self {
+            archive: default_archive(),
+            sha256: None,
+        }
+    }
+}
+
+/// Settings of the template installer.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TemplateInstallerSettings {
+    /// Path that tells whether the first boot has finished.
+    #[serde(default = "default_health_path")]
+    #[schemars(length(min = 1, max = 255), regex(pattern = r"^/[!-~]*$"))]
+    pub health_path: String,
+    /// Port of it.
+    #[serde(default = "default_health_port")]
+    #[schemars(range(min = 1, max = 65535))]
+    pub port: i32,
+}
+
+fn default_health_path() -> String {
+    "/hostwright/health".to_owned()
+}
+
+fn default_health_port() -> i32 {
+    80
+}
+
+/// An instance of Nginx Proxy Manager.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NginxProxyManagerProvider {
+    /// Address of its API, such as https://npm.example.com:81.
+    #[schemars(length(min = 1, max = 512), regex(pattern = r"^https?://[^/@\s]+$"))]
+    pub endpoint: String,
+    /// Allow an http address. For tests and private networks only.
+    #[serde(default)]
+    pub plaintext: bool,
+    /// IPv4 address at which visitors reach the proxy; sites' A records point to it.
+    #[schemars(length(max = 15), regex(pattern = r"^([0-9]{1,3}\.){3}[0-9]{1,3}$"))]
+    pub public_address: String,
+    /// Where the operator itself reaches the proxy as a visitor, when it is not publicAddress with ports 80 and 443.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub edge: Option<EdgeSettings>,
+}
+
+/// How the operator looks at sites as a visitor.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct EdgeSettings {
+    /// IPv4 address; publicAddress when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 15), regex(pattern = r"^([0-9]{1,3}\.){3}[0-9]{1,3}$"))]
+    pub address: Option<String>,
+    /// Port for plain HTTP.
+    #[serde(default = "default_http_port")]
+    #[schemars(range(min = 1, max = 65535))]
+    pub http_port: i32,
+    /// Port for HTTPS.
+    #[serde(default = "default_https_port")]
+    #[schemars(range(min = 1, max = 65535))]
+    pub https_port: i32,
+    /// Authorities that sign the sites' certificates, PEM, when they are not among the operating system's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 65_536))]
+    pub ca_bundle: Option<String>,
+}
+
+fn default_http_port() -> i32 {
+    80
+}
+
+fn default_https_port() -> i32 {
+    443
+}
+
+/// An account of Cloudflare.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CloudflareProvider {
+    /// Address of the API.
+    #[serde(default = "default_cloudflare_endpoint")]
+    #[schemars(length(min = 1, max = 512), regex(pattern = r"^https?://[^@\s]+$"))]
+    pub endpoint: String,
+    /// Allow an http address. For tests only.
+    #[serde(default)]
+    pub plaintext: bool,
+    /// Id of the zone, for a token that is limited to one zone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = r"^[0-9a-f]{32}$"))]
+    pub zone_id: Option<String>,
+    /// Send visitors through Cloudflare's own proxy.
+    #[serde(default)]
+    pub proxied: bool,
+    /// Time to live of sites' records in seconds.
+    #[serde(default = "default_ttl_seconds")]
+    #[schemars(range(min = 60, max = 86_400))]
+    pub ttl_seconds: i32,
+}
+
+fn default_cloudflare_endpoint() -> String {
+    "https://api.cloudflare.com/client/v4".to_owned()
+}
+
+fn default_ttl_seconds() -> i32 {
+    300
+}
+
+/// What is known of a back-end.
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ProviderStatus {
+    /// Generation of the spec that the rest speaks of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// Type of the back-end in one word.
+    #[serde(rename = "type", default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 63))]
+    pub type_: Option<String>,
+    /// Version, as the program names itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 63))]
+    pub version: Option<String>,
+    /// Optional abilities that were found.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32), inner(length(max = 63)))]
+    pub capabilities: Vec<String>,
+    /// Rights that the credentials lack, by name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64), inner(length(max = 255)))]
+    pub missing_rights: Vec<String>,
+    /// Time of a simple call in milliseconds, rounded up to 1, 2, 5, 10, 20, 50 …
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub latency_milliseconds: Option<i64>,
+    /// The last error of the check; absent while it succeeds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 1024))]
+    pub last_error: Option<String>,
+    /// Conditions by type.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 24))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["type".to_string()]))]
+    pub conditions: Vec<Condition>,
+}

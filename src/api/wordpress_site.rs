@@ -1,0 +1,221 @@
+//! `WordPressSite`: one paid WordPress site.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// One paid WordPress site: container, name, proxy host, certificate, WordPress.
+#[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[kube(
+    group = "hostwright.dev",
+    version = "v1alpha1",
+    kind = "WordPressSite",
+    plural = "wordpresssites",
+    shortname = "wps",
+    category = "hostwright",
+    namespaced,
+    status = "WordPressSiteStatus",
+    selectable = ".spec.serviceId",
+    doc = "One paid WordPress site: container, name, proxy host, certificate, WordPress.",
+    printcolumn = r#"{"name":"Phase","type":"string","jsonPath":".status.phase"}"#,
+    printcolumn = r#"{"name":"Ready","type":"string","jsonPath":".status.conditions[?(@.type=='Ready')].status"}"#,
+    printcolumn = r#"{"name":"URL","type":"string","jsonPath":".status.url"}"#,
+    printcolumn = r#"{"name":"Plan","type":"string","jsonPath":".spec.plan"}"#,
+    printcolumn = r#"{"name":"Node","type":"string","jsonPath":".status.node"}"#,
+    printcolumn = r#"{"name":"VMID","type":"integer","jsonPath":".status.vmid"}"#,
+    printcolumn = r#"{"name":"Address","type":"string","priority":1,"jsonPath":".status.privateIp"}"#,
+    printcolumn = r#"{"name":"Service","type":"string","priority":1,"jsonPath":".spec.serviceId"}"#,
+    printcolumn = r#"{"name":"Message","type":"string","priority":1,"jsonPath":".status.conditions[?(@.type=='Ready')].message"}"#,
+    printcolumn = r#"{"name":"Age","type":"date","jsonPath":".metadata.creationTimestamp"}"#
+)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("has(self.subdomain) == has(oldSelf.subdomain) && (!has(self.subdomain) || self.subdomain == oldSelf.subdomain)")
+    .message("subdomain cannot be changed: the site's address and certificate hang on it; delete the site and create a new one"))]
+pub struct WordPressSiteSpec {
+    /// The billing panel's key of the paid service. One site in the cluster has it; the oldest object wins.
+    #[schemars(length(min = 1, max = 255))]
+    #[x_kube(validation = Rule::new("self == oldSelf").message("serviceId cannot be changed: it is the billing panel's key; delete the site and create a new one"))]
+    pub service_id: String,
+    /// The customer.
+    pub owner: SiteOwner,
+    /// Name of the Plan.
+    #[schemars(length(min = 1, max = 253))]
+    #[x_kube(validation = Rule::new("self == oldSelf").message("plan cannot be changed in this version: create a new site with the other plan"))]
+    pub plan: String,
+    /// First label of the site's name. Without it, it is made of the owner's mail address, with a suffix when that is taken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(
+        length(min = 1, max = 63),
+        regex(pattern = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")
+    )]
+    pub subdomain: Option<String>,
+    /// What happens outside when this object is deleted.
+    #[serde(default)]
+    pub deletion_policy: DeletionPolicy,
+}
+
+/// The customer of a site, who becomes WordPress' first administrator.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SiteOwner {
+    /// Mail address.
+    #[schemars(length(min = 6, max = 254))]
+    #[x_kube(validation = Rule::new("self.matches('^[^@[:space:]]+@[^@[:space:]]+[.][^@[:space:]]+$')").message("email must look like name@example.com"))]
+    pub email: String,
+    /// First name, shown in WordPress.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 100))]
+    pub first_name: Option<String>,
+    /// Last name, shown in WordPress.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 100))]
+    pub last_name: Option<String>,
+}
+
+/// What happens outside when an object is deleted.
+#[derive(JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+pub enum DeletionPolicy {
+    /// Everything that belongs to the object is removed.
+    #[default]
+    Delete,
+    /// Everything is left as it is.
+    Retain,
+}
+
+/// What is known of a site.
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct WordPressSiteStatus {
+    /// Generation of the spec that the rest speaks of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// Where the site stands, in one word.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub phase: Option<Phase>,
+    /// Address of the site for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 300))]
+    pub url: Option<String>,
+    /// Whole name of the site. Reserved before anything is created, never changed after.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 253))]
+    pub host: Option<String>,
+    /// First label of the name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 63))]
+    pub subdomain: Option<String>,
+    /// Domain whose DNS zone holds the name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 253))]
+    pub base_domain: Option<String>,
+    /// Number of the container. Reserved before it is created.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vmid: Option<i32>,
+    /// Address of the container. Reserved before it is created.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 45))]
+    pub private_ip: Option<String>,
+    /// When number, address and name were reserved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reserved_at: Option<Time>,
+    /// Node that the container was last seen on. Absent until it was seen with our mark.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 253))]
+    pub node: Option<String>,
+    /// Sizes that the container has been given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resources: Option<SiteResources>,
+    /// Providers that hold the parts; taken from the Plan when the site was reserved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub providers: Option<SiteProviders>,
+    /// Secret in the site's namespace with the passwords of WordPress and its database.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 253))]
+    pub credentials_secret: Option<String>,
+    /// Tasks of the container host that are under way.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["id".to_string()]))]
+    pub tasks: Vec<SiteTask>,
+    /// Conditions by type.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 24))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["type".to_string()]))]
+    pub conditions: Vec<Condition>,
+}
+
+/// Where a site stands, in one word.
+#[derive(JsonSchema, Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+pub enum Phase {
+    /// Not begun, or something is missing that a person must provide.
+    Pending,
+    /// Being made.
+    Provisioning,
+    /// Ready.
+    Running,
+    /// Was ready; a part is gone or broken and being repaired.
+    Degraded,
+    /// Being removed.
+    Terminating,
+}
+
+/// Sizes of a container.
+#[derive(KubeSchema, Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SiteResources {
+    /// Processor cores.
+    pub cores: i32,
+    /// Memory in MiB.
+    pub memory_mib: i32,
+    /// Swap in MiB.
+    pub swap_mib: i32,
+    /// Root disk in GiB.
+    pub disk_gib: i32,
+    /// Under high availability.
+    #[serde(default)]
+    pub high_availability: bool,
+}
+
+/// Names of the Providers that hold a site's parts.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SiteProviders {
+    /// Runs the container.
+    #[schemars(length(max = 253))]
+    pub compute: String,
+    /// Serves the site to visitors.
+    #[schemars(length(max = 253))]
+    pub proxy: String,
+    /// Hosts the DNS zone.
+    #[schemars(length(max = 253))]
+    pub dns: String,
+}
+
+/// One task of the container host.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SiteTask {
+    /// What it does.
+    pub operation: TaskOperation,
+    /// The container host's id of it (a UPID on Proxmox).
+    #[schemars(length(max = 512))]
+    pub id: String,
+}
+
+/// What a task does.
+#[derive(JsonSchema, Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+pub enum TaskOperation {
+    /// Creates the container.
+    Create,
+    /// Starts it.
+    Start,
+    /// Shuts it down.
+    Stop,
+    /// Takes a snapshot.
+    Snapshot,
+    /// Deletes a snapshot.
+    DeleteSnapshot,
+    /// Destroys the container.
+    Destroy,
+}
