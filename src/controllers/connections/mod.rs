@@ -1,0 +1,298 @@
+//! Live connections to the back-ends, one per Provider, made anew when the Provider or its Secret changes.
+
+mod build;
+
+use std::collections::{BTreeMap, HashMap};
+use std::net::Ipv4Addr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::Secret;
+use kube::ResourceExt;
+use kube::runtime::reflector::{ObjectRef, Store as Cache};
+
+use super::shared_read::SharedRead;
+use crate::api::Provider;
+use crate::api::condition::reasons;
+use crate::domain::{AddressPool, Fqdn, OwnerMark, VmidRange};
+use crate::providers::container_host::Survey;
+use crate::providers::dns_host::{Record, ZoneId};
+use crate::providers::edge::Edge;
+use crate::providers::gate::{Gate, Meter};
+use crate::providers::reverse_proxy::{Certificate, ProxyHost};
+use crate::providers::{ContainerHost, DnsHost, HealthCheck, ProviderError, ReverseProxy, SiteInstaller};
+
+/// Why an object cannot be worked on, and what a person can do about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// One of [`reasons`].
+    pub reason: &'static str,
+    /// What, which object, what to do.
+    pub message: String,
+}
+
+impl Refusal {
+    /// A refusal.
+    pub fn new(reason: &'static str, message: impl Into<String>) -> Self {
+        Self { reason, message: message.into() }
+    }
+}
+
+/// A cluster that runs containers, and how WordPress gets into them.
+pub struct Compute {
+    /// Name of the Provider.
+    pub name: String,
+    /// The cluster.
+    pub host: Arc<dyn ContainerHost>,
+    /// The installer.
+    pub installer: Arc<dyn SiteInstaller>,
+    /// Numbers that may be given out.
+    pub range: VmidRange,
+    /// Addresses that may be given out.
+    pub pool: AddressPool,
+    /// Containers that are created or destroyed at a time.
+    pub places: usize,
+    /// The bulk read.
+    pub survey: SharedRead<Survey>,
+}
+
+/// Hosts and certificates by the names in them.
+#[derive(Debug, Default)]
+pub struct ProxyIndex {
+    /// Hosts by name.
+    pub hosts: BTreeMap<Fqdn, ProxyHost>,
+    /// Certificates by name.
+    pub certificates: BTreeMap<Fqdn, Certificate>,
+}
+
+/// A reverse proxy, and how to look at sites through it.
+pub struct Proxy {
+    /// Name of the Provider.
+    pub name: String,
+    /// The proxy.
+    pub proxy: Arc<dyn ReverseProxy>,
+    /// Its visitors' side.
+    pub edge: Arc<dyn Edge>,
+    /// Where names point to.
+    pub public_address: Ipv4Addr,
+    /// The bulk read.
+    pub survey: SharedRead<ProxyIndex>,
+}
+
+/// A host of DNS zones.
+pub struct Dns {
+    /// Name of the Provider.
+    pub name: String,
+    /// The host.
+    pub dns: Arc<dyn DnsHost>,
+    /// Whether sites' records go through the vendor's own proxy.
+    pub proxied: bool,
+    /// Time to live of sites' records in seconds.
+    pub ttl: u32,
+    /// The bulk reads by zone.
+    pub records: Mutex<BTreeMap<ZoneId, Arc<SharedRead<RecordIndex>>>>,
+}
+
+/// Records by name.
+pub type RecordIndex = BTreeMap<Fqdn, Vec<Record>>;
+
+/// One live connection.
+#[derive(Clone)]
+pub enum Backend {
+    /// Runs containers.
+    Compute(Arc<Compute>),
+    /// Serves visitors.
+    Proxy(Arc<Proxy>),
+    /// Hosts names.
+    Dns(Arc<Dns>),
+}
+
+/// A back-end with what all of them have.
+#[derive(Clone)]
+pub struct Connection {
+    /// Type of the Provider, as its field in the spec is called.
+    pub kind: &'static str,
+    /// The back-end.
+    pub backend: Backend,
+    /// How it is.
+    pub health: Arc<dyn HealthCheck>,
+    /// The gate of its calls.
+    pub gate: Arc<Gate>,
+}
+
+/// Called with the owner when an installation has ended.
+pub type InstallWake = Arc<dyn Fn(&OwnerMark) + Send + Sync>;
+
+/// Caches of the objects that connections are made of.
+#[derive(Clone)]
+pub struct Sources {
+    /// Providers.
+    pub providers: Cache<Provider>,
+    /// Secrets of the operator's namespace.
+    pub secrets: Cache<Secret>,
+    /// The operator's namespace.
+    pub namespace: String,
+}
+
+struct Live {
+    provider: (Option<String>, Option<i64>),
+    secret: (Option<String>, Option<String>),
+    result: Result<Connection, Refusal>,
+}
+
+/// All live connections.
+pub struct Connections {
+    sources: Sources,
+    meter: Arc<dyn Meter>,
+    wake: InstallWake,
+    live: Mutex<HashMap<String, Live>>,
+}
+
+impl Connections {
+    /// No connection yet; they are made when asked for.
+    pub fn new(sources: Sources, meter: Arc<dyn Meter>, wake: InstallWake) -> Self {
+        Self { sources, meter, wake, live: Mutex::default() }
+    }
+
+    /// The connection of a Provider, whoever asks.
+    ///
+    /// # Errors
+    /// When the Provider or its Secret does not exist or cannot be used.
+    pub fn of(&self, name: &str) -> Result<Connection, Refusal> {
+        let provider = self.sources.providers.get(&ObjectRef::new(name)).ok_or_else(|| {
+            let message = format!("Provider {name} does not exist; create it, or name another one in the Plan");
+            Refusal::new(reasons::PROVIDER_NOT_FOUND, message)
+        })?;
+        let secret_name = &provider.spec.credentials.secret_name;
+        let reference = ObjectRef::new(secret_name).within(&self.sources.namespace);
+        let secret = self.sources.secrets.get(&reference).ok_or_else(|| {
+            let namespace = &self.sources.namespace;
+            let message = format!("Secret {namespace}/{secret_name} of Provider {name} does not exist; create it there");
+            Refusal::new(reasons::CREDENTIALS_NOT_FOUND, message)
+        })?;
+        let provider_version = (provider.uid(), provider.metadata.generation);
+        let secret_version = (secret.uid(), secret.resource_version());
+        let mut live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(entry) = live.get(name)
+            && entry.provider == provider_version
+            && entry.secret == secret_version
+        {
+            return entry.result.clone();
+        }
+        let result = build::connection(&provider, &secret, Arc::clone(&self.meter), Arc::clone(&self.wake));
+        let entry = Live { provider: provider_version, secret: secret_version, result: result.clone() };
+        live.insert(name.to_owned(), entry);
+        result
+    }
+
+    /// The connection of a Provider for an object in a namespace.
+    ///
+    /// # Errors
+    /// As [`Connections::of`], and when the Provider does not allow the namespace.
+    pub fn allowed(&self, name: &str, namespace: &str) -> Result<Connection, Refusal> {
+        let connection = self.of(name)?;
+        let provider = self.sources.providers.get(&ObjectRef::new(name));
+        let allowed = provider.is_some_and(|p| p.spec.allowed_namespaces.iter().any(|n| n == "*" || n == namespace));
+        if allowed {
+            return Ok(connection);
+        }
+        let message = format!("Provider {name} does not allow namespace {namespace}; add it to the Provider's allowedNamespaces");
+        Err(Refusal::new(reasons::NAMESPACE_NOT_ALLOWED, message))
+    }
+}
+
+impl Connection {
+    /// The cluster, if it is one.
+    ///
+    /// # Errors
+    /// When the Provider is of another type.
+    pub fn compute(&self, name: &str) -> Result<Arc<Compute>, Refusal> {
+        match &self.backend {
+            Backend::Compute(compute) => Ok(Arc::clone(compute)),
+            _ => Err(self.other_type(name, "compute", "a container host (proxmox)")),
+        }
+    }
+
+    /// The reverse proxy, if it is one.
+    ///
+    /// # Errors
+    /// When the Provider is of another type.
+    pub fn proxy(&self, name: &str) -> Result<Arc<Proxy>, Refusal> {
+        match &self.backend {
+            Backend::Proxy(proxy) => Ok(Arc::clone(proxy)),
+            _ => Err(self.other_type(name, "proxy", "a reverse proxy (nginxProxyManager)")),
+        }
+    }
+
+    /// The DNS host, if it is one.
+    ///
+    /// # Errors
+    /// When the Provider is of another type.
+    pub fn dns(&self, name: &str) -> Result<Arc<Dns>, Refusal> {
+        match &self.backend {
+            Backend::Dns(dns) => Ok(Arc::clone(dns)),
+            _ => Err(self.other_type(name, "dns", "a DNS host (cloudflare)")),
+        }
+    }
+
+    fn other_type(&self, name: &str, field: &str, wanted: &str) -> Refusal {
+        let message = format!("Provider {name} is of type {}, but the Plan's field {field} needs {wanted}", self.kind);
+        Refusal::new(reasons::PROVIDER_INVALID, message)
+    }
+}
+
+impl Compute {
+    /// The whole cluster, from a read that is at most `max_age` old.
+    ///
+    /// # Errors
+    /// That of the read.
+    pub async fn survey(&self, max_age: Duration) -> Result<Arc<Survey>, ProviderError> {
+        self.survey.get(max_age, || self.host.survey()).await
+    }
+}
+
+impl Proxy {
+    /// Every host and certificate, from a read that is at most `max_age` old.
+    ///
+    /// # Errors
+    /// That of the read.
+    pub async fn survey(&self, max_age: Duration) -> Result<Arc<ProxyIndex>, ProviderError> {
+        self.survey.get(max_age, || async { Ok(index(self.proxy.survey().await?)) }).await
+    }
+}
+
+fn index(survey: crate::providers::reverse_proxy::ProxySurvey) -> ProxyIndex {
+    let mut index = ProxyIndex::default();
+    for host in survey.hosts {
+        for domain in &host.spec.domains {
+            index.hosts.insert(domain.clone(), host.clone());
+        }
+    }
+    for certificate in survey.certificates {
+        for domain in &certificate.domains {
+            index.certificates.insert(domain.clone(), certificate.clone());
+        }
+    }
+    index
+}
+
+impl Dns {
+    /// Every record of a zone, from a read that is at most `max_age` old.
+    ///
+    /// # Errors
+    /// That of the read.
+    pub async fn records(&self, zone: &ZoneId, max_age: Duration) -> Result<Arc<RecordIndex>, ProviderError> {
+        let shared = {
+            let mut zones = self.records.lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(zones.entry(zone.clone()).or_default())
+        };
+        let read = || async {
+            let mut index = RecordIndex::new();
+            for record in self.dns.records(zone).await? {
+                index.entry(record.spec.name.clone()).or_default().push(record);
+            }
+            Ok(index)
+        };
+        shared.get(max_age, read).await
+    }
+}

@@ -1,0 +1,10 @@
+//! From objects to the world outside and back: one folder per kind, with the same four steps, and the runner
+//! that drives them all.
+
+pub mod connections;
+pub mod ledger;
+pub mod operator;
+pub mod provider;
+pub mod runner;
+pub mod shared_read;
+pub mod wordpress_site;

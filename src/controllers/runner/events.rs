@@ -1,0 +1,95 @@
+//! Events: one when a condition that matters to people changes, none otherwise.
+
+use k8s_openapi::api::core::v1::ObjectReference;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::runtime::events::{Event, EventType, Recorder, Reporter};
+use tokio::sync::mpsc;
+
+use crate::api::condition::kinds;
+use crate::runtime::metrics::{ApiVerb, Metrics};
+
+/// Events that may wait to be sent; more are dropped, for an event is a courtesy and must not hold up a pass.
+const QUEUE: usize = 1_024;
+
+/// Sends events in the background.
+#[derive(Clone, Debug)]
+pub struct Events {
+    queue: mpsc::Sender<(Event, ObjectReference)>,
+}
+
+impl Events {
+    /// Starts the sender; it ends when all clones are dropped.
+    pub fn start(client: kube::Client, kind: &'static str, metrics: Metrics) -> Self {
+        let (queue, mut waiting) = mpsc::channel::<(Event, ObjectReference)>(QUEUE);
+        let reporter = Reporter { controller: "hostwright".to_owned(), instance: None };
+        tokio::spawn(async move {
+            let recorder = Recorder::new(client, reporter);
+            while let Some((event, regarding)) = waiting.recv().await {
+                let result = recorder.publish(&event, &regarding).await;
+                metrics.api_write(kind, ApiVerb::Event, result.is_ok());
+                if let Err(error) = result {
+                    tracing::debug!(%error, object = regarding.name, "an event could not be sent");
+                }
+            }
+        });
+        Self { queue }
+    }
+
+    /// Sends one event for every change that matters from `old` to `new`.
+    pub fn changes(&self, regarding: &ObjectReference, old: &[Condition], new: &[Condition]) {
+        for event in between(old, new) {
+            if self.queue.try_send((event, regarding.clone())).is_err() {
+                tracing::debug!(object = regarding.name, "too many events are waiting; one was dropped");
+            }
+        }
+    }
+}
+
+/// The events between two lists of conditions. Parts show in `Ready`'s message; only the summary conditions
+/// make events, so that the making of one site is a handful of events and not dozens.
+fn between(old: &[Condition], new: &[Condition]) -> Vec<Event> {
+    let find = |list: &[Condition], kind: &str| list.iter().find(|condition| condition.type_ == kind).cloned();
+    let mut events = Vec::new();
+    for kind in [kinds::READY, kinds::SYNCED, kinds::STALLED] {
+        let Some(now) = find(new, kind) else { continue };
+        let before = find(old, kind);
+        let same = before.as_ref().is_some_and(|c| c.status == now.status && c.reason == now.reason);
+        let good = now.status == if kind == kinds::STALLED { "False" } else { "True" };
+        // "Could act" is news only after it could not.
+        let first_success = good && kind != kinds::READY && before.is_none_or(|c| c.status != "False");
+        if same || first_success {
+            continue;
+        }
+        let normal = good || (kind == kinds::READY && now.status != "True" && find(new, kinds::SYNCED).is_none_or(|c| c.status == "True"));
+        events.push(Event {
+            type_: if normal { EventType::Normal } else { EventType::Warning },
+            reason: now.reason.clone(),
+            note: Some(format!("{kind}={}: {}", now.status, now.message)),
+            action: "Reconcile".to_owned(),
+            secondary: None,
+        });
+    }
+    events
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::condition::{Finding, State, merge, reasons};
+    use jiff::Timestamp;
+
+    fn list(ready: State, synced: State) -> Vec<Condition> {
+        let finding = |kind, state| Finding::new(kind, state, reasons::READY, "m");
+        merge(&[], &[finding(kinds::READY, ready), finding(kinds::SYNCED, synced)], None, Timestamp::UNIX_EPOCH)
+    }
+
+    #[test]
+    fn only_changes_make_events() {
+        let good = list(State::True, State::True);
+        assert_eq!(between(&[], &good).len(), 1);
+        assert!(between(&good, &good).is_empty());
+        let bad = between(&good, &list(State::True, State::False));
+        assert!(matches!(bad.as_slice(), [event] if event.type_ == EventType::Warning));
+        assert_eq!(between(&list(State::True, State::False), &good).len(), 1);
+    }
+}

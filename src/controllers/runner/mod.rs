@@ -1,0 +1,231 @@
+//! The only place that knows how Kubernetes drives a controller: gate, rounds of observe, plan, act and report,
+//! and when to come back. It knows nothing of any kind.
+
+mod events;
+mod kind;
+mod patch;
+mod schedule;
+mod store;
+mod watch;
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use kube::runtime::controller::Action;
+use kube::runtime::reflector::ObjectRef;
+use kube::{Resource, ResourceExt};
+use tokio::time::{Instant, timeout};
+use tracing::Instrument;
+
+use crate::api::condition::kinds;
+use crate::api::{FINALIZER, PAUSED_ANNOTATION, RECONCILE_AT_ANNOTATION, condition};
+use crate::providers::{ErrorKind, ProviderError};
+use crate::runtime::metrics::{Metrics, PassResult};
+
+pub use events::Events;
+pub use kind::{Kind, Managed, Next, Outcome, Plan, Subject};
+pub use schedule::{Pace, Schedule, Turn};
+pub use store::{ApiOf, Store, StoreError, trimmed};
+pub use watch::{Poker, run, secondary};
+
+/// Rounds of one pass. A site needs about six to be made; more means that the plan does not converge.
+const ROUNDS_MAX: u32 = 24;
+
+/// Drives the objects of one kind.
+pub struct Runner<K: Kind> {
+    kind: Arc<K>,
+    store: Store<K>,
+    schedule: Arc<Schedule<K::Object>>,
+    events: Events,
+    metrics: Metrics,
+}
+
+impl<K: Kind> Runner<K> {
+    /// A runner for a kind.
+    pub fn new(kind: Arc<K>, store: Store<K>, schedule: Arc<Schedule<K::Object>>, events: Events, metrics: Metrics) -> Self {
+        Self { kind, store, schedule, events, metrics }
+    }
+
+    /// One trigger of one object. Never fails: an error is reported in the status and retried by the schedule.
+    pub async fn reconcile(&self, cached: Arc<K::Object>) -> Result<Action, Infallible> {
+        let asked = cached.annotations().get(RECONCILE_AT_ANNOTATION).map(String::as_str);
+        let (object, precise) = match self.schedule.turn(Arc::clone(&cached), asked) {
+            Turn::Pass { object, precise } => (object, precise),
+            Turn::Echo(wait) => return Ok(Action::requeue(wait)),
+        };
+        let uid = object.uid().unwrap_or_default();
+        let span = tracing::info_span!(
+            "pass",
+            kind = K::NAME,
+            namespace = object.namespace().unwrap_or_default(),
+            name = object.name_any(),
+            generation = object.meta().generation,
+        );
+        let begun = Instant::now();
+        let next = self.pass(object, precise).instrument(span).await;
+        self.metrics.pass(K::NAME, result_of(next), begun.elapsed());
+        Ok(match next {
+            Some(Next::Released { .. }) => {
+                self.schedule.forget(&uid);
+                Action::await_change()
+            }
+            Some(next) => Action::requeue(self.schedule.next(&uid, next)),
+            None => Action::await_change(),
+        })
+    }
+
+    /// `None` when the object is none of our business.
+    async fn pass(&self, object: Arc<K::Object>, precise: bool) -> Option<Next> {
+        let deleting = object.meta().deletion_timestamp.is_some();
+        let held = object.finalizers().iter().any(|name| name == FINALIZER);
+        if deleting && !(held && K::FINALIZES) {
+            return None;
+        }
+        let status = K::status(&object);
+        let mut subject = Subject { object, status, deleting, precise };
+        if subject.object.annotations().get(PAUSED_ANNOTATION).is_some_and(|value| value == "true") {
+            subject.status = self.kind.paused(&subject, Timestamp::now());
+            return Some(self.stored(&mut subject).await.unwrap_or(Next::Settled));
+        }
+        if K::FINALIZES && !held {
+            match self.store.hold(&subject.object).await {
+                Ok(object) => self.take(&mut subject, object),
+                Err(error) => return Some(self.not_stored(&error)),
+            }
+        }
+        let next = self.rounds(&mut subject).await;
+        self.kind.after(&subject);
+        Some(next)
+    }
+
+    async fn rounds(&self, subject: &mut Subject<K>) -> Next {
+        let mut known = K::Observed::default();
+        for _ in 0..ROUNDS_MAX {
+            let (next, observed) = self.round(subject, known).await;
+            known = observed;
+            let stays_in_memory = matches!(next, Next::Again { persist: false } | Next::Closer | Next::Released { announce: false });
+            if !stays_in_memory && let Some(instead) = self.stored(subject).await {
+                return instead;
+            }
+            match next {
+                Next::Again { .. } => {}
+                Next::Closer => {
+                    subject.precise = true;
+                    known = K::Observed::default();
+                }
+                Next::Released { .. } => return self.released(subject, next).await,
+                other => return other,
+            }
+        }
+        tracing::error!(rounds = ROUNDS_MAX, "the pass did not come to an end; going on later");
+        Next::Retry { at_least: None }
+    }
+
+    async fn round(&self, subject: &mut Subject<K>, known: K::Observed) -> (Next, K::Observed) {
+        let deadline = self.schedule.pace().deadline;
+        let Ok(mut observed) = timeout(deadline, self.kind.observe(subject, known)).await else {
+            tracing::warn!(?deadline, "looking at the back-ends took too long");
+            return (Next::Retry { at_least: None }, K::Observed::default());
+        };
+        let now = Timestamp::now();
+        let plan = self.kind.plan(subject, &observed, now);
+        let mut next = plan.next;
+        let mut outcomes = Vec::with_capacity(plan.actions.len());
+        for action in &plan.actions {
+            tracing::debug!(?action, "act");
+            let outcome = timeout(deadline, self.kind.act(subject, action)).await.unwrap_or_else(|_| Err(too_slow(deadline)));
+            let (stop, follows) = match &outcome {
+                Ok(Outcome::Done(_)) => (false, next),
+                Ok(Outcome::Started(_) | Outcome::Wait(_)) => (true, Next::Poll),
+                Err(error) => (true, after_failure(error)),
+            };
+            if let Ok(Outcome::Done(done) | Outcome::Started(done) | Outcome::Wait(done)) = &outcome {
+                observed = self.kind.absorb(observed, done);
+            }
+            next = follows;
+            outcomes.push((action, outcome));
+            if stop {
+                break;
+            }
+        }
+        subject.status = self.kind.report(subject, &plan.verdict, &outcomes, Timestamp::now());
+        (next, observed)
+    }
+
+    /// Stores the status. `Some` is what follows instead when it could not be stored.
+    async fn stored(&self, subject: &mut Subject<K>) -> Option<Next> {
+        let old = K::status(&subject.object);
+        match self.store.status(subject).await {
+            Ok(None) => None,
+            Ok(Some(object)) => {
+                let (before, after) = (K::conditions(&old), K::conditions(&subject.status));
+                self.events.changes(&object.object_ref(&Default::default()), before, after);
+                if !condition::is_true(before, kinds::READY) && condition::is_true(after, kinds::READY) {
+                    self.became_ready(&object);
+                }
+                self.take(subject, object);
+                None
+            }
+            Err(error) => Some(self.not_stored(&error)),
+        }
+    }
+
+    fn became_ready(&self, object: &K::Object) {
+        let Some(created) = object.creation_timestamp() else { return };
+        let seconds = Timestamp::now().duration_since(created.0).as_secs_f64();
+        self.metrics.time_to_ready(K::NAME, Duration::from_secs_f64(seconds.max(0.0)));
+    }
+
+    async fn released(&self, subject: &mut Subject<K>, next: Next) -> Next {
+        match self.store.release(&subject.object).await {
+            Ok(_) => next,
+            Err(error) => self.not_stored(&error),
+        }
+    }
+
+    fn take(&self, subject: &mut Subject<K>, object: K::Object) {
+        let object = Arc::new(object);
+        self.schedule.wrote(&object);
+        subject.object = object;
+    }
+
+    fn not_stored(&self, error: &StoreError) -> Next {
+        match error {
+            StoreError::Stale => tracing::debug!("{error}; looking again"),
+            StoreError::Api(_) => tracing::warn!("{error}"),
+        }
+        Next::Retry { at_least: None }
+    }
+}
+
+fn result_of(next: Option<Next>) -> PassResult {
+    match next {
+        Some(Next::Settled) | None => PassResult::Settled,
+        Some(Next::Released { .. }) => PassResult::Released,
+        Some(Next::Poll | Next::Again { .. } | Next::Closer) => PassResult::Waiting,
+        Some(Next::Retry { .. }) => PassResult::Failed,
+    }
+}
+
+fn too_slow(deadline: Duration) -> ProviderError {
+    let message = format!("no end within {} s; what was done is looked up before the next try", deadline.as_secs());
+    ProviderError::new(ErrorKind::Ambiguous, message)
+}
+
+/// The retry policy: it looks only at the kind of an error.
+pub fn after_failure(error: &ProviderError) -> Next {
+    match error.kind() {
+        // The same request will be refused again; a change of the spec, the Plan, the Provider or its Secret
+        // wakes the object, and the resync looks from time to time.
+        ErrorKind::Invalid => Next::Settled,
+        ErrorKind::Throttled { retry_after } => Next::Retry { at_least: retry_after },
+        _ => Next::Retry { at_least: None },
+    }
+}
+
+/// Reference of an object for a wake-up.
+pub fn reference<K: Managed>(object: &K) -> ObjectRef<K> {
+    ObjectRef::from_obj(object)
+}

@@ -1,0 +1,218 @@
+//! When each object is due again, how often it failed, and what we wrote last of it.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use kube::ResourceExt;
+
+use super::kind::{Managed, Next};
+
+/// Times between passes.
+#[derive(Debug, Clone, Copy)]
+pub struct Pace {
+    /// First wait for a task.
+    pub poll_min: Duration,
+    /// Longest wait for a task.
+    pub poll_max: Duration,
+    /// First wait after a failure.
+    pub retry_min: Duration,
+    /// Longest wait after failures.
+    pub retry_max: Duration,
+    /// Between passes of a settled object, with a tenth of jitter.
+    pub resync: Duration,
+    /// Limit for one observation or one action.
+    pub deadline: Duration,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self {
+            poll_min: Duration::from_secs(1),
+            poll_max: Duration::from_secs(5),
+            retry_min: Duration::from_secs(1),
+            retry_max: Duration::from_secs(300),
+            resync: Duration::from_secs(600),
+            deadline: Duration::from_secs(120),
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Entry<K> {
+    due: Instant,
+    /// Something happened that the pass under way may have missed.
+    poked: bool,
+    polls: u32,
+    failures: u32,
+    generation: Option<i64>,
+    annotations: Option<String>,
+    /// Our last write, until the watch has caught up with it.
+    written: Option<Arc<K>>,
+}
+
+impl<K> Default for Entry<K> {
+    fn default() -> Self {
+        Self { due: Instant::now(), poked: false, polls: 0, failures: 0, generation: None, annotations: None, written: None }
+    }
+}
+
+/// The schedule of one kind.
+#[derive(Debug)]
+pub struct Schedule<K> {
+    pace: Pace,
+    entries: Mutex<HashMap<String, Entry<K>>>,
+}
+
+/// What a trigger means for an object.
+#[derive(Debug)]
+pub enum Turn<K> {
+    /// Do a pass of this version of it.
+    Pass {
+        /// The newest version that we know.
+        object: Arc<K>,
+        /// Somebody asked for a look with precise reads.
+        precise: bool,
+    },
+    /// The trigger was the echo of our own write: come back later.
+    Echo(Duration),
+}
+
+impl<K: Managed> Schedule<K> {
+    /// An empty schedule.
+    pub fn new(pace: Pace) -> Self {
+        Self { pace, entries: Mutex::default() }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Entry<K>>> {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Makes the object due at once, so that the next trigger is not taken for an echo.
+    pub fn poke(&self, uid: &str) {
+        if let Some(entry) = self.lock().get_mut(uid) {
+            entry.due = Instant::now();
+            entry.poked = true;
+        }
+    }
+
+    /// What to do about a trigger. `asked` is the value of the annotation that asks for a pass.
+    pub fn turn(&self, cached: Arc<K>, asked: Option<&str>) -> Turn<K> {
+        let mut entries = self.lock();
+        let entry = entries.entry(cached.uid().unwrap_or_default()).or_default();
+        let object = match entry.written.take() {
+            Some(written) if is_newer(written.as_ref(), cached.as_ref()) => {
+                entry.written = Some(Arc::clone(&written));
+                written
+            }
+            Some(written) if written.resource_version() == cached.resource_version() => {
+                // Keep it: an echo is recognised by it, and it shares the allocation with nobody else.
+                entry.written = Some(Arc::clone(&cached));
+                cached
+            }
+            _ => {
+                entry.due = Instant::now();
+                cached
+            }
+        };
+        if entry.generation != object.meta().generation {
+            entry.generation = object.meta().generation;
+            entry.failures = 0;
+            entry.due = Instant::now();
+        }
+        let precise = asked.is_some() && entry.annotations.as_deref() != asked;
+        entry.annotations = asked.map(str::to_owned);
+        let wait = entry.due.saturating_duration_since(Instant::now());
+        // A millisecond is below the resolution of the controller's timer.
+        if wait > Duration::from_millis(2) && !precise {
+            return Turn::Echo(wait);
+        }
+        entry.poked = false;
+        Turn::Pass { object, precise }
+    }
+
+    /// Remembers our own write.
+    pub fn wrote(&self, object: &Arc<K>) {
+        let mut entries = self.lock();
+        entries.entry(object.uid().unwrap_or_default()).or_default().written = Some(Arc::clone(object));
+    }
+
+    /// Decides when the object is due again.
+    pub fn next(&self, uid: &str, next: Next) -> Duration {
+        let mut entries = self.lock();
+        let entry = entries.entry(uid.to_owned()).or_default();
+        let wait = match next {
+            Next::Poll => {
+                entry.polls = entry.polls.saturating_add(1);
+                entry.failures = 0;
+                growing(self.pace.poll_min, self.pace.poll_max, entry.polls)
+            }
+            Next::Retry { at_least } => {
+                entry.failures = entry.failures.saturating_add(1);
+                entry.polls = 0;
+                let wait = growing(self.pace.retry_min, self.pace.retry_max, entry.failures);
+                jittered(wait.max(at_least.unwrap_or_default()), uid)
+            }
+            Next::Settled => {
+                entry.polls = 0;
+                entry.failures = 0;
+                jittered(self.pace.resync, uid)
+            }
+            Next::Again { .. } | Next::Closer | Next::Released { .. } => Duration::ZERO,
+        };
+        let wait = if entry.poked { Duration::ZERO } else { wait };
+        entry.due = Instant::now() + wait;
+        wait
+    }
+
+    /// Forgets an object that is gone.
+    pub fn forget(&self, uid: &str) {
+        self.lock().remove(uid);
+    }
+
+    /// The times between passes.
+    pub fn pace(&self) -> Pace {
+        self.pace
+    }
+}
+
+/// Whether `a` is newer than `b`. Resource versions of one server are growing numbers; where they are not, the
+/// watch is believed.
+fn is_newer<K: Managed>(a: &K, b: &K) -> bool {
+    let number = |object: &K| object.resource_version().and_then(|version| version.parse::<u64>().ok());
+    matches!((number(a), number(b)), (Some(a), Some(b)) if a > b)
+}
+
+/// `min`, doubled with every turn after the first, at most `max`.
+fn growing(min: Duration, max: Duration, turns: u32) -> Duration {
+    let factor = 1_u32.checked_shl(turns.saturating_sub(1)).unwrap_or(u32::MAX);
+    min.saturating_mul(factor).min(max)
+}
+
+/// Up to a tenth more, different for each object and the same for one, so that many do not come at once.
+fn jittered(wait: Duration, uid: &str) -> Duration {
+    let sum = uid.bytes().fold(0_u32, |sum, byte| sum.wrapping_mul(31).wrapping_add(u32::from(byte)));
+    wait + wait / 10 * (sum % 100) / 100
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_grow_to_their_limit() {
+        let (min, max) = (Duration::from_secs(1), Duration::from_secs(5));
+        let waits: Vec<u64> = (1..6).map(|turn| growing(min, max, turn).as_secs()).collect();
+        assert_eq!(waits, [1, 2, 4, 5, 5]);
+        assert_eq!(growing(min, max, 4_000), max);
+    }
+
+    #[test]
+    fn jitter_is_at_most_a_tenth() {
+        let wait = Duration::from_secs(100);
+        for uid in ["a", "b", "0b6c5c3e-9d1f-4d6c-8f52-2f6f5e0a9b11"] {
+            let jittered = jittered(wait, uid);
+            assert!(jittered >= wait && jittered <= wait + wait / 10);
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! Watches: the primary one with its cache, and secondary ones that wake objects.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use futures::{Stream, StreamExt, TryStreamExt};
+use kube::core::DeserializeGuard;
+use kube::runtime::controller::Config;
+use kube::runtime::reflector::{self, ObjectRef, Store as Cache};
+use kube::runtime::watcher::{self, Event};
+use kube::runtime::{Controller, WatchStreamExt};
+use kube::{Api, ResourceExt};
+use tokio::sync::mpsc;
+
+use super::kind::{Kind, Managed};
+use super::schedule::Schedule;
+use super::{Runner, trimmed};
+
+/// Objects per page of the first list: 500 of some 3 KB are 1.5 MB at a time.
+const PAGE_SIZE: u32 = 500;
+
+/// Wakes objects of one kind.
+#[derive(Debug)]
+pub struct Poker<K: Managed> {
+    schedule: Arc<Schedule<K>>,
+    queue: mpsc::UnboundedSender<ObjectRef<K>>,
+}
+
+impl<K: Managed> Clone for Poker<K> {
+    fn clone(&self) -> Self {
+        Self { schedule: Arc::clone(&self.schedule), queue: self.queue.clone() }
+    }
+}
+
+impl<K: Managed> Poker<K> {
+    /// A poker and the stream of its pokes, which is bounded by the number of objects, for the controller
+    /// takes pokes of one object together.
+    pub fn new(schedule: Arc<Schedule<K>>) -> (Self, mpsc::UnboundedReceiver<ObjectRef<K>>) {
+        let (queue, pokes) = mpsc::unbounded_channel();
+        (Self { schedule, queue }, pokes)
+    }
+
+    /// Asks for a pass of the object now.
+    pub fn poke(&self, object: &ObjectRef<K>, uid: &str) {
+        self.schedule.poke(uid);
+        // The receiver goes only when the controller stops.
+        let _ = self.queue.send(object.clone());
+    }
+
+    /// Asks for a pass of every cached object that matches.
+    pub fn poke_where(&self, cache: &Cache<K>, matches: impl Fn(&K) -> bool) {
+        for object in cache.state().iter().filter(|object| matches(object)) {
+            self.poke(&ObjectRef::from_obj(object.as_ref()), &object.uid().unwrap_or_default());
+        }
+    }
+}
+
+/// Runs the controller of a kind until `stop`.
+pub async fn run<K: Kind>(
+    runner: Arc<Runner<K>>,
+    api: Api<DeserializeGuard<K::Object>>,
+    cache: (Cache<K::Object>, reflector::store::Writer<K::Object>),
+    pokes: mpsc::UnboundedReceiver<ObjectRef<K::Object>>,
+    concurrency: u16,
+    stop: impl Future<Output = ()> + Send + Sync + 'static,
+) where
+    K::Object: Send,
+{
+    let (reader, writer) = cache;
+    let kind = Arc::clone(&runner.kind);
+    let schedule = Arc::clone(&runner.schedule);
+    let seen = move |event: &Event<K::Object>| match event {
+        Event::Apply(object) | Event::InitApply(object) => kind.seen(object),
+        Event::Delete(object) => {
+            kind.gone(object);
+            schedule.forget(&object.uid().unwrap_or_default());
+        }
+        Event::Init | Event::InitDone => {}
+    };
+    let objects = guarded::<K::Object>(api, K::NAME)
+        .inspect_ok(seen)
+        .reflect(writer)
+        .applied_objects();
+    let pokes = futures::stream::unfold(pokes, |mut pokes| async move { pokes.recv().await.map(|poke| (poke, pokes)) });
+    let concurrency = Config::default().concurrency(concurrency);
+    Controller::for_stream(objects, reader)
+        .with_config(concurrency)
+        .reconcile_on(pokes)
+        .graceful_shutdown_on(stop)
+        .run(
+            |object, runner: Arc<Runner<K>>| async move { runner.reconcile(object).await },
+            |_, never, _| match *never {},
+            runner,
+        )
+        .for_each(|_| std::future::ready(()))
+        .await;
+}
+
+/// Watches another kind into a cache and calls `changed` for every change after the first list.
+pub async fn secondary<K>(
+    api: Api<DeserializeGuard<K>>,
+    name: &'static str,
+    writer: reflector::store::Writer<K>,
+    mut changed: impl FnMut(&K) + Send,
+) where
+    K: Managed,
+{
+    let stream = guarded::<K>(api, name).reflect(writer);
+    let mut stream = std::pin::pin!(stream);
+    while let Some(event) = stream.next().await {
+        match event {
+            Ok(Event::Apply(object) | Event::Delete(object) | Event::InitApply(object)) => changed(&object),
+            Ok(Event::Init | Event::InitDone) => {}
+            Err(error) => tracing::debug!(%error, kind = name, "the watch broke and is begun again"),
+        }
+    }
+}
+
+/// A watch that goes on after errors, without managed fields, and that leaves out objects that cannot be read
+/// instead of stopping at them.
+fn guarded<K: Managed>(
+    api: Api<DeserializeGuard<K>>,
+    name: &'static str,
+) -> impl Stream<Item = Result<Event<K>, watcher::Error>> + Send {
+    watcher::watcher(api, watcher::Config::default().page_size(PAGE_SIZE))
+        .default_backoff()
+        .try_filter_map(move |event| std::future::ready(Ok(readable(event, name))))
+}
+
+fn readable<K: Managed>(event: Event<DeserializeGuard<K>>, name: &'static str) -> Option<Event<K>> {
+    let open = |guard: DeserializeGuard<K>| match guard.0 {
+        Ok(object) => Some(trimmed(object)),
+        Err(invalid) => {
+            let object = invalid.metadata.name.as_deref().unwrap_or_default();
+            let namespace = invalid.metadata.namespace.as_deref().unwrap_or_default();
+            tracing::error!(kind = name, namespace, object, error = %invalid.error, "left out: the stored object does not fit its schema");
+            None
+        }
+    };
+    match event {
+        Event::Apply(guard) => open(guard).map(Event::Apply),
+        Event::InitApply(guard) => open(guard).map(Event::InitApply),
+        Event::Delete(guard) => open(guard).map(Event::Delete),
+        Event::Init => Some(Event::Init),
+        Event::InitDone => Some(Event::InitDone),
+    }
+}

@@ -1,0 +1,73 @@
+//! One bulk read for many passes: a read that is young enough is shared, and only one is under way at a time.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::Mutex;
+
+use crate::providers::ProviderError;
+
+/// How long a failed read is handed to those who waited for it, so that they do not fail one after the other.
+const FAILURE_AGE: Duration = Duration::from_millis(500);
+
+type Slot<T> = Option<(Instant, Result<Arc<T>, ProviderError>)>;
+
+/// The last result of a bulk read.
+#[derive(Debug)]
+pub struct SharedRead<T> {
+    slot: Mutex<Slot<T>>,
+}
+
+impl<T> Default for SharedRead<T> {
+    fn default() -> Self {
+        Self { slot: Mutex::new(None) }
+    }
+}
+
+impl<T> SharedRead<T> {
+    /// A result whose read began at most `max_age` before this call, reading if there is none.
+    ///
+    /// # Errors
+    /// That of the read.
+    pub async fn get<F>(&self, max_age: Duration, read: impl FnOnce() -> F + Send) -> Result<Arc<T>, ProviderError>
+    where
+        F: Future<Output = Result<T, ProviderError>> + Send,
+    {
+        let asked = Instant::now();
+        let mut slot = self.slot.lock().await;
+        if let Some((begun, result)) = slot.as_ref() {
+            let age = if result.is_ok() { max_age } else { FAILURE_AGE };
+            if *begun + age >= asked {
+                return result.clone();
+            }
+        }
+        let begun = Instant::now();
+        let result = read().await.map(Arc::new);
+        *slot = Some((begun, result.clone()));
+        result
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    #[tokio::test]
+    async fn concurrent_callers_share_one_read() {
+        let reads = AtomicU32::new(0);
+        let shared = SharedRead::default();
+        let read = || async {
+            reads.fetch_add(1, Ordering::SeqCst);
+            tokio::task::yield_now().await;
+            Ok(7_u32)
+        };
+        let age = Duration::from_secs(60);
+        let all = futures::future::join_all((0..10).map(|_| shared.get(age, read))).await;
+        assert!(all.iter().all(|result| result.as_deref().is_ok_and(|n| *n == 7)));
+        assert_eq!(reads.load(Ordering::SeqCst), 1);
+        shared.get(Duration::ZERO, read).await.unwrap();
+        assert_eq!(reads.load(Ordering::SeqCst), 2);
+    }
+}

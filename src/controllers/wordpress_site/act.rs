@@ -1,0 +1,233 @@
+//! Doing: one action, one or few outside calls, and what came of it.
+
+use kube::ResourceExt;
+use kube::runtime::reflector::ObjectRef;
+
+use super::resolve::{Backends, Resolved};
+use super::site::{Action, Done, Observed, Reservation};
+use super::{SiteKind, SiteSubject};
+use crate::api::{SiteTask, TaskOperation};
+use crate::controllers::ledger::Claim;
+use crate::controllers::runner::Outcome;
+use crate::controllers::wordpress_site::site::Fact;
+use crate::domain::Fqdn;
+use crate::providers::container_host::{ContainerSpec, INITIAL_SNAPSHOT, TaskId};
+use crate::providers::dns_host::{RecordChange, ZoneId};
+use crate::providers::site_installer::{InstallRequest, InstallTarget};
+use crate::providers::{ErrorKind, ProviderError};
+
+type Acted = Result<Outcome<Done>, ProviderError>;
+
+/// User name of WordPress' first administrator. Not `admin`, which is what everybody tries first.
+const ADMIN_USER: &str = "siteowner";
+
+impl SiteKind {
+    /// Does one action.
+    pub(super) async fn perform(&self, subject: &SiteSubject, action: &Action) -> Acted {
+        let resolved = match self.resolve(subject) {
+            Ok(resolved) => resolved,
+            // Without its back-ends a site may still let go of its Secret.
+            Err(_) if *action == Action::DeleteSecret => return self.delete_secret(subject).await,
+            Err(refusal) => return Err(ProviderError::new(ErrorKind::Unavailable, refusal.message)),
+        };
+        match action {
+            Action::Reserve(reservation) => self.reserve(subject, &resolved, reservation),
+            Action::Create(spec) => self.create(subject, &resolved, spec).await,
+            Action::Install { node } => self.install(subject, &resolved, node).await,
+            Action::DeleteSecret => self.delete_secret(subject).await,
+            Action::Start
+            | Action::EnsureHighAvailability(_)
+            | Action::Snapshot
+            | Action::RemoveHighAvailability
+            | Action::Stop
+            | Action::DeleteSnapshot(_) => container(subject, &resolved, action).await,
+            Action::Destroy => self.destroy(subject, &resolved).await,
+            Action::CreateRecord(zone, spec) => change(&resolved, zone, RecordChange::Create(spec.clone())).await,
+            Action::UpdateRecord(zone, id, spec) => change(&resolved, zone, RecordChange::Update(id.clone(), spec.clone())).await,
+            Action::DeleteRecord(zone, id) => change(&resolved, zone, RecordChange::Delete(id.clone())).await,
+            Action::RequestCertificate(_)
+            | Action::CreateHost(_)
+            | Action::UpdateHost(..)
+            | Action::EnableHost(_)
+            | Action::DeleteHost(_)
+            | Action::DeleteCertificate(_) => proxy(&resolved, action).await,
+        }
+    }
+
+    fn reserve(&self, subject: &SiteSubject, resolved: &Resolved, reservation: &Reservation) -> Acted {
+        let claim = Claim {
+            compute: resolved.backends.compute.name.clone(),
+            vmid: reservation.vmid,
+            address: reservation.address,
+            host: reservation.host.clone(),
+        };
+        if self.ledger.claim(&subject.uid(), &claim) {
+            return Ok(Outcome::Done(Done::Reserved(reservation.clone())));
+        }
+        Err(ProviderError::new(ErrorKind::Conflict, "another site was faster to reserve; choosing again"))
+    }
+
+    async fn create(&self, subject: &SiteSubject, resolved: &Resolved, spec: &ContainerSpec) -> Acted {
+        let compute = &resolved.backends.compute;
+        if !self.ledger.take_place(&compute.name, compute.places, &subject.uid()) {
+            return Ok(Outcome::Wait(Done::Queued));
+        }
+        let mut spec = spec.clone();
+        if compute.installs_at_first_boot {
+            let request = self.install_request(subject, resolved, &spec.node).await?;
+            spec.environment = compute.installer.first_boot_environment(&request);
+        }
+        match compute.host.create(&spec).await {
+            Ok(task) => Ok(started(TaskOperation::Create, task)),
+            // Somebody was faster, or our own earlier call had its effect: the next look tells.
+            Err(error) if error.kind() == ErrorKind::Conflict => Ok(Outcome::Wait(Done::ContainerChanged)),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn destroy(&self, subject: &SiteSubject, resolved: &Resolved) -> Acted {
+        let compute = &resolved.backends.compute;
+        if !self.ledger.take_place(&compute.name, compute.places, &subject.uid()) {
+            return Ok(Outcome::Wait(Done::Queued));
+        }
+        let id = reserved(subject)?.vmid;
+        let task = compute.host.destroy(id, &resolved.terms.owner).await?;
+        Ok(task.map_or(Outcome::Done(Done::ContainerChanged), |task| started(TaskOperation::Destroy, task)))
+    }
+
+    async fn install(&self, subject: &SiteSubject, resolved: &Resolved, node: &str) -> Acted {
+        let request = self.install_request(subject, resolved, node).await?;
+        self.installing.lock().unwrap_or_else(std::sync::PoisonError::into_inner).insert(
+            resolved.terms.owner.uid.to_string(),
+            ObjectRef::from_obj(subject.object.as_ref()),
+        );
+        resolved.backends.compute.installer.begin(request).await?;
+        Ok(Outcome::Done(Done::Installing { secret: super::secret::name_of(&subject.object) }))
+    }
+
+    async fn install_request(&self, subject: &SiteSubject, resolved: &Resolved, node: &str) -> Result<InstallRequest, ProviderError> {
+        let reservation = reserved(subject)?;
+        let terms = &resolved.terms;
+        let passwords = self.passwords(subject, &reservation.host, ADMIN_USER).await?;
+        Ok(InstallRequest {
+            target: InstallTarget {
+                owner: terms.owner.clone(),
+                container: reservation.vmid,
+                node: node.to_owned(),
+                address: reservation.address,
+            },
+            title: title(&terms.customer, &reservation.host),
+            host: reservation.host,
+            https: true,
+            admin_user: ADMIN_USER.to_owned(),
+            admin_email: terms.email.clone(),
+            admin_name: terms.customer.clone(),
+            admin_password: passwords.admin,
+            database_password: passwords.database,
+        })
+    }
+
+    async fn delete_secret(&self, subject: &SiteSubject) -> Acted {
+        self.remove_secret(subject).await?;
+        Ok(Outcome::Done(Done::SecretGone))
+    }
+}
+
+fn title(customer: &str, host: &Fqdn) -> String {
+    if customer.is_empty() { host.to_string() } else { customer.to_owned() }
+}
+
+fn reserved(subject: &SiteSubject) -> Result<Reservation, ProviderError> {
+    Reservation::of(&subject.status).ok_or_else(|| ProviderError::new(ErrorKind::Unexpected, "the site has no reservation in its status; it is made anew"))
+}
+
+fn started(operation: TaskOperation, task: TaskId) -> Outcome<Done> {
+    Outcome::Started(Done::Task(SiteTask { operation, id: task.0 }))
+}
+
+async fn container(subject: &SiteSubject, resolved: &Resolved, action: &Action) -> Acted {
+    let host = &resolved.backends.compute.host;
+    let owner = &resolved.terms.owner;
+    let id = reserved(subject)?.vmid;
+    let changed = || Outcome::Done(Done::ContainerChanged);
+    Ok(match action {
+        Action::Start => host.start(id).await?.map_or_else(changed, |task| started(TaskOperation::Start, task)),
+        Action::Stop => host.stop(id).await?.map_or_else(changed, |task| started(TaskOperation::Stop, task)),
+        Action::Snapshot => started(TaskOperation::Snapshot, host.take_snapshot(id, INITIAL_SNAPSHOT, &owner.to_string()).await?),
+        Action::DeleteSnapshot(name) => match host.delete_snapshot(id, name).await? {
+            Some(task) => started(TaskOperation::DeleteSnapshot, task),
+            None => Outcome::Done(Done::SnapshotsChanged),
+        },
+        Action::EnsureHighAvailability(state) => {
+            host.ensure_high_availability(id, owner, *state).await?;
+            Outcome::Done(Done::HighAvailability)
+        }
+        _ => {
+            host.remove_high_availability(id).await?;
+            changed()
+        }
+    })
+}
+
+async fn change(resolved: &Resolved, zone: &ZoneId, change: RecordChange) -> Acted {
+    let Backends { dns, .. } = &resolved.backends;
+    let outcome = dns.dns.apply(zone, &[change], &resolved.terms.owner).await.into_iter().next();
+    let outcome = outcome.unwrap_or_else(|| Err(ProviderError::new(ErrorKind::Unexpected, "the change of the record had no outcome")))?;
+    Ok(Outcome::Done(outcome.map_or(Done::RecordsChanged, Done::Record)))
+}
+
+async fn proxy(resolved: &Resolved, action: &Action) -> Acted {
+    let proxy = &resolved.backends.proxy.proxy;
+    let owner = &resolved.terms.owner;
+    let done = match action {
+        Action::RequestCertificate(host) => Done::Certificate(proxy.request_certificate(&[host.clone()].into()).await?),
+        Action::CreateHost(spec) => Done::Host(proxy.create_host(spec, owner).await?),
+        Action::UpdateHost(id, spec) => Done::Host(proxy.update_host(*id, spec, owner).await?),
+        Action::EnableHost(id) => {
+            proxy.set_enabled(*id, true).await?;
+            Done::ProxyChanged
+        }
+        Action::DeleteHost(id) => {
+            proxy.delete_host(*id, owner).await?;
+            Done::ProxyChanged
+        }
+        Action::DeleteCertificate(id) => {
+            proxy.delete_certificate(*id).await?;
+            Done::ProxyChanged
+        }
+        _ => Done::ProxyChanged,
+    };
+    Ok(Outcome::Done(done))
+}
+
+/// Takes what an action brought into what is known, so that the next round does not read it again.
+pub fn absorb(mut observed: Observed, done: &Done) -> Observed {
+    match done {
+        // What was seen before a reservation or a task says nothing about after it.
+        Done::Reserved(_) => observed.vacancy = Fact::Unread,
+        Done::Task(_) | Done::Queued | Done::Installing { .. } => observed.install = Fact::Unread,
+        Done::HighAvailability | Done::ContainerChanged => observed.container = Fact::Unread,
+        Done::SnapshotsChanged => observed.snapshots = Fact::Unread,
+        Done::RecordsChanged => observed.records = Fact::Unread,
+        Done::ProxyChanged => observed.proxy = Fact::Unread,
+        Done::SecretGone => observed.secret_gone = true,
+        Done::Record(record) => {
+            if let Fact::Known(records) = &mut observed.records {
+                records.retain(|other| other.id != record.id);
+                records.push(record.clone());
+            }
+        }
+        Done::Certificate(certificate) => {
+            if let Fact::Known(survey) = &mut observed.proxy {
+                survey.certificates.push(certificate.clone());
+            }
+        }
+        Done::Host(host) => {
+            if let Fact::Known(survey) = &mut observed.proxy {
+                survey.hosts.retain(|other| other.id != host.id);
+                survey.hosts.push(host.clone());
+            }
+        }
+    }
+    observed
+}

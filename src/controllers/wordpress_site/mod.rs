@@ -1,0 +1,186 @@
+//! `WordPressSite`: from an object to a page that answers, and back to nothing.
+//!
+//! `resolve` finds what the object refers to, `observe` reads, `plan` and `remove` decide (pure), `act` does,
+//! `report` writes the status (pure). `site` and `verdict` are the words they share.
+
+mod act;
+mod observe;
+mod plan;
+mod remove;
+mod report;
+mod reserve;
+mod resolve;
+mod secret;
+mod site;
+#[cfg(test)]
+mod tests;
+mod verdict;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::ResourceExt;
+use kube::runtime::reflector::{ObjectRef, Store as Cache};
+
+use super::connections::Connections;
+use super::ledger::{Claim, Entry, Ledger};
+use super::runner::{Kind, Outcome, Plan, Poker, Subject};
+use crate::api::condition::{kinds, reasons};
+use crate::api::{Plan as PlanObject, TaskOperation, WordPressSite, WordPressSiteStatus};
+use crate::domain::ClusterId;
+use crate::providers::ProviderError;
+use crate::runtime::metrics::{Kind as MetricKind, Metrics};
+
+use site::{Action, Done, Observed, Reservation};
+use verdict::Verdict;
+
+type SiteSubject = Subject<SiteKind>;
+type References = HashMap<String, ObjectRef<WordPressSite>>;
+
+/// Everything that passes of sites share.
+pub struct SiteKind {
+    /// Name of this cluster in owner marks.
+    pub cluster: ClusterId,
+    /// For the Secrets of sites.
+    pub client: kube::Client,
+    /// Plans.
+    pub plans: Cache<PlanObject>,
+    /// Sites.
+    pub sites: Cache<WordPressSite>,
+    /// Back-ends.
+    pub connections: Arc<Connections>,
+    /// What sites hold.
+    pub ledger: Arc<Ledger>,
+    /// Wakes sites.
+    pub poker: Poker<WordPressSite>,
+    /// Counts.
+    pub metrics: Metrics,
+    /// Sites whose installation was begun by this process, by UID.
+    pub installing: Arc<Mutex<References>>,
+}
+
+impl fmt::Debug for SiteKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SiteKind")
+    }
+}
+
+#[async_trait]
+impl Kind for SiteKind {
+    type Object = WordPressSite;
+    type Status = WordPressSiteStatus;
+    type Observed = Observed;
+    type Action = Action;
+    type Verdict = (Verdict, Option<site::Terms>);
+    type Done = Done;
+
+    const KIND: MetricKind = MetricKind::WordPressSite;
+    const FINALIZES: bool = true;
+
+    fn status(object: &WordPressSite) -> WordPressSiteStatus {
+        object.status.clone().unwrap_or_default()
+    }
+
+    fn conditions(status: &WordPressSiteStatus) -> &[Condition] {
+        &status.conditions
+    }
+
+    fn paused(&self, subject: &SiteSubject, now: Timestamp) -> WordPressSiteStatus {
+        report::paused(subject, now)
+    }
+
+    async fn observe(&self, subject: &SiteSubject, known: Observed) -> Observed {
+        self.look(subject, known).await
+    }
+
+    fn plan(&self, subject: &SiteSubject, observed: &Observed, now: Timestamp) -> Plan<Action, Self::Verdict> {
+        let plan = match subject.deleting {
+            true => remove::gone(&subject.status, subject.object.spec.deletion_policy, observed),
+            false => plan::live(&subject.status, observed, now),
+        };
+        Plan { actions: plan.actions, next: plan.next, verdict: (plan.verdict, observed.terms.clone()) }
+    }
+
+    async fn act(&self, subject: &SiteSubject, action: &Action) -> Result<Outcome<Done>, ProviderError> {
+        self.perform(subject, action).await
+    }
+
+    fn absorb(&self, observed: Observed, done: &Done) -> Observed {
+        act::absorb(observed, done)
+    }
+
+    fn report(
+        &self,
+        subject: &SiteSubject,
+        (verdict, terms): &Self::Verdict,
+        outcomes: &[(&Action, Result<Outcome<Done>, ProviderError>)],
+        now: Timestamp,
+    ) -> WordPressSiteStatus {
+        report::status(subject, verdict, outcomes, terms.as_ref(), now)
+    }
+
+    fn seen(&self, site: &WordPressSite) {
+        self.ledger.enter(&site.uid().unwrap_or_default(), entry(site));
+    }
+
+    fn after(&self, subject: &SiteSubject) {
+        let holds = subject.status.tasks.iter().any(|task| needs_place(task.operation));
+        if !holds {
+            for uid in self.ledger.leave_place(&subject.uid()) {
+                self.poke(&uid);
+            }
+        }
+    }
+
+    fn gone(&self, site: &WordPressSite) {
+        let uid = site.uid().unwrap_or_default();
+        let rivals = self.ledger.holders_of(&site.spec.service_id);
+        self.ledger.forget(&uid);
+        self.installing.lock().unwrap_or_else(PoisonError::into_inner).remove(&uid);
+        // Those who waited for what it held look again.
+        let waits = |other: &WordPressSite| {
+            let conditions = other.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
+            conditions.iter().any(|condition| {
+                let full = [reasons::ADDRESS_POOL_FULL, reasons::VMID_RANGE_FULL].contains(&condition.reason.as_str());
+                condition.type_ == kinds::SYNCED && full
+            })
+        };
+        self.poker.poke_where(&self.sites, |other| waits(other) || other.uid().is_some_and(|uid| rivals.contains(&uid)));
+    }
+}
+
+impl SiteKind {
+    fn poke(&self, uid: &str) {
+        let site = self.sites.find(|site| site.metadata.uid.as_deref() == Some(uid));
+        if let Some(site) = site {
+            self.poker.poke(&ObjectRef::from_obj(site.as_ref()), uid);
+        }
+    }
+}
+
+fn needs_place(operation: TaskOperation) -> bool {
+    matches!(operation, TaskOperation::Create | TaskOperation::Destroy)
+}
+
+fn entry(site: &WordPressSite) -> Entry {
+    let status = site.status.clone().unwrap_or_default();
+    let compute = status.providers.as_ref().map(|providers| providers.compute.clone());
+    let claim = Reservation::of(&status).zip(compute.clone()).map(|(reservation, compute)| Claim {
+        compute,
+        vmid: reservation.vmid,
+        address: reservation.address,
+        host: reservation.host,
+    });
+    let holds = status.tasks.iter().any(|task| needs_place(task.operation));
+    Entry {
+        title: format!("{}/{}", site.namespace().unwrap_or_default(), site.name_any()),
+        service_id: site.spec.service_id.clone(),
+        created_at: site.creation_timestamp().map(|time| time.0),
+        claim,
+        storage_task_on: compute.filter(|_| holds),
+    }
+}

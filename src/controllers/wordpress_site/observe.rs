@@ -1,0 +1,298 @@
+//! Reading: what is still unknown and needed, in parallel, and never a write.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::{join, join_all};
+use kube::ResourceExt;
+
+use super::plan::only_snapshot_missing;
+use super::resolve::{Backends, Resolved};
+use super::site::{Fact, NameCheck, Observed, Reservation, Steady, Terms, Vacancy};
+use super::{SiteKind, SiteSubject};
+use crate::api::condition::{is_true, kinds};
+use crate::api::{WordPressSite, WordPressSiteStatus};
+use crate::domain::{DnsLabel, Fqdn};
+use crate::providers::ProviderError;
+use crate::providers::container_host::{Operation, TaskId};
+use crate::providers::dns_host::ZoneId;
+use crate::providers::reverse_proxy::ProxySurvey;
+use crate::providers::site_installer::InstallTarget;
+
+/// Age of a bulk read that is good enough for a settled site: a wave of triggers shares one read.
+const STEADY_AGE: Duration = Duration::from_secs(20);
+/// Age of a cluster read that is good enough to choose from: the creation decides in the end.
+const CHOICE_AGE: Duration = Duration::from_secs(1);
+
+impl SiteKind {
+    /// Fills in what is unread and needed.
+    pub(super) async fn look(&self, subject: &SiteSubject, mut known: Observed) -> Observed {
+        let resolved = match self.resolve(subject) {
+            Ok(resolved) => resolved,
+            Err(refusal) => {
+                known.refusal = Some(refusal);
+                return known;
+            }
+        };
+        known.terms = Some(resolved.terms.clone());
+        if !subject.deleting {
+            known.rival = self.rival(&subject.object);
+            if known.rival.is_some() {
+                return known;
+            }
+            if is_true(&subject.status.conditions, kinds::READY) && !subject.precise {
+                known.steady = Some(steady(&subject.status, &resolved).await);
+                return known;
+            }
+        }
+        match Reservation::of(&subject.status) {
+            None if subject.deleting => {}
+            None => self.look_around(subject, &resolved, &mut known).await,
+            Some(reservation) => self.look_at_parts(subject, &resolved, &reservation, &mut known).await,
+        }
+        known
+    }
+
+    fn rival(&self, object: &WordPressSite) -> Option<String> {
+        let title = self.ledger.older_owner(&object.uid()?, &object.spec.service_id)?;
+        let namespace = object.namespace().unwrap_or_default();
+        // Other customers' namespaces are nobody's business.
+        match title.strip_prefix(&format!("{namespace}/")) {
+            Some(name) => Some(format!("the site {name}")),
+            None => Some("a site in another namespace".to_owned()),
+        }
+    }
+
+    /// What is needed to reserve.
+    async fn look_around(&self, subject: &SiteSubject, resolved: &Resolved, known: &mut Observed) {
+        if !known.vacancy.is_unread() {
+            return;
+        }
+        let Backends { compute, .. } = &resolved.backends;
+        known.survey = compute.survey(CHOICE_AGE).await.into();
+        let Some(survey) = known.survey.known() else { return };
+        let uid = subject.uid();
+        let orphan = survey.guests.iter().find(|(_, guest)| guest.owner_hint.as_ref().is_some_and(|hint| hint.as_str() == uid));
+        let orphan = match orphan {
+            Some((id, _)) => compute.host.container(*id).await.map(|found| found.filter(|c| c.mark.as_ref() == Some(&resolved.terms.owner))),
+            None => Ok(None),
+        };
+        let ours = self.ledger.taken(&compute.name);
+        let (in_use, names) = join(compute.host.addresses_in_use(&ours.vmids), self.names(&uid, resolved)).await;
+        let vacancy = async {
+            let (orphan, in_use, names) = (orphan?, in_use?, names?);
+            // What others hold is read last and under the turn, so that nobody else reserves in between.
+            let turn = self.ledger.turn().await;
+            let taken = self.ledger.taken(&compute.name);
+            Ok(Vacancy { taken, in_use, orphan, names, turn: Some(turn) })
+        };
+        known.vacancy = vacancy.await.into();
+    }
+
+    /// Candidates for the name in order, until one is free.
+    async fn names(&self, uid: &str, resolved: &Resolved) -> Result<Vec<NameCheck>, ProviderError> {
+        let terms = &resolved.terms;
+        let mut labels = vec![terms.label.clone()];
+        if !terms.label_is_fixed {
+            labels.extend(terms.owner.uid.short().parse::<DnsLabel>().ok().map(|suffix| terms.label.with_suffix(&suffix)));
+        }
+        let mut checks = Vec::new();
+        for label in labels {
+            let Ok(host) = terms.base_domain.child(&label) else { continue };
+            let obstacle = match self.ledger.host_is_taken(uid, &host) {
+                true => Some("another site has it".to_owned()),
+                false => foreign_use(terms, &resolved.backends, &host).await?,
+            };
+            let free = obstacle.is_none();
+            checks.push(NameCheck { label, host, obstacle });
+            if free {
+                break;
+            }
+        }
+        Ok(checks)
+    }
+
+    async fn look_at_parts(&self, subject: &SiteSubject, resolved: &Resolved, reservation: &Reservation, known: &mut Observed) {
+        let Backends { compute, .. } = &resolved.backends;
+        if known.tasks.is_empty() && !subject.status.tasks.is_empty() {
+            let states = subject.status.tasks.iter().map(|task| async {
+                let state = compute.host.task(&TaskId(task.id.clone())).await;
+                (task.clone(), state.into())
+            });
+            known.tasks = join_all(states).await;
+        }
+        let running = |fact: &Fact<_>| !matches!(fact, Fact::Known(state) if *state != crate::providers::container_host::TaskState::Running);
+        if known.tasks.iter().any(|(_, state)| running(state)) {
+            return;
+        }
+        if !subject.deleting && !subject.precise && only_snapshot_missing(&subject.status) {
+            known.carried = true;
+            return self.look_at_snapshots(resolved, reservation, known).await;
+        }
+        let container = async {
+            match known.container.is_unread() {
+                true => Some(compute.host.container(reservation.vmid).await),
+                false => None,
+            }
+        };
+        let outside = async {
+            let needed = known.proxy.is_unread() || known.records.is_unread();
+            match needed {
+                true => Some(look_outside(resolved, &reservation.host).await),
+                false => None,
+            }
+        };
+        let (container, outside) = join(container, outside).await;
+        if let Some(container) = container {
+            known.container = container.into();
+        }
+        if let Some((zone, records, proxy)) = outside {
+            (known.zone, known.records, known.proxy) = (zone, records, proxy);
+        }
+        self.look_deeper(subject, resolved, reservation, known).await;
+    }
+
+    /// What depends on whether the container is there.
+    async fn look_deeper(&self, subject: &SiteSubject, resolved: &Resolved, reservation: &Reservation, known: &mut Observed) {
+        let Backends { compute, proxy, .. } = &resolved.backends;
+        let Some(container) = known.container.known() else { return };
+        let ours = container.as_ref().filter(|c| c.mark.as_ref() == Some(&resolved.terms.owner)).cloned();
+        let hidden = container.as_ref().is_some_and(|c| c.mark.is_none() && c.lock.is_some());
+        if (container.is_none() || hidden) && subject.status.node.is_none() && known.creations.is_unread() {
+            known.creations = compute.host.tasks_of(reservation.vmid, Operation::Create, reservation.since).await.into();
+        }
+        if container.is_none() && known.survey.is_unread() && !subject.deleting {
+            known.survey = compute.survey(CHOICE_AGE).await.into();
+        }
+        if container.is_none() && subject.deleting && known.volumes.is_unread() {
+            known.volumes = compute.host.leftover_volumes(reservation.vmid).await.into();
+        }
+        let Some(ours) = ours else { return };
+        if subject.deleting {
+            if !ours.running && ours.high_availability.is_none() && ours.lock.is_none() {
+                self.look_at_snapshots(resolved, reservation, known).await;
+            }
+            return;
+        }
+        if known.install.is_unread() && ours.running {
+            let target = InstallTarget {
+                owner: resolved.terms.owner.clone(),
+                container: ours.id,
+                node: ours.node.clone(),
+                address: reservation.address,
+            };
+            known.install = compute.installer.state(&target).await.into();
+        }
+        // The page is worth a look only when everything before it was found good in an earlier round.
+        let before = [kinds::CONTAINER_READY, kinds::NAME_READY, kinds::CERTIFICATE_READY, kinds::PROXY_READY, kinds::INSTALL_READY];
+        if before.iter().all(|kind| is_true(&subject.status.conditions, kind)) {
+            if known.page.is_unread() {
+                known.page = proxy.edge.look(&reservation.host, true).await.into();
+            }
+            if !is_true(&subject.status.conditions, kinds::SNAPSHOT_READY) {
+                self.look_at_snapshots(resolved, reservation, known).await;
+            }
+        }
+    }
+
+    async fn look_at_snapshots(&self, resolved: &Resolved, reservation: &Reservation, known: &mut Observed) {
+        if known.snapshots.is_unread() {
+            known.snapshots = resolved.backends.compute.host.snapshots(reservation.vmid).await.into();
+        }
+    }
+}
+
+/// Who else uses a name: records, hosts or certificates that are not the site's.
+async fn foreign_use(terms: &Terms, backends: &Backends, host: &Fqdn) -> Result<Option<String>, ProviderError> {
+    let records = async {
+        match zone_of(backends, host).await? {
+            Some(zone) => backends.dns.dns.records_of(&zone, host).await,
+            None => Ok(Vec::new()),
+        }
+    };
+    let (records, survey) = join(records, backends.proxy.proxy.find(host)).await;
+    let (records, survey) = (records?, survey?);
+    if let Some(record) = records.iter().find(|record| record.mark.as_ref() != Some(&terms.owner)) {
+        return Ok(Some(format!("it has the DNS record {}", record.spec.data)));
+    }
+    if let Some(other) = survey.hosts.iter().find(|other| other.mark.as_ref() != Some(&terms.owner)) {
+        return Ok(Some(format!("proxy host {} serves it", other.id.0)));
+    }
+    let own_host = !survey.hosts.is_empty();
+    match survey.certificates.first() {
+        Some(certificate) if !own_host => Ok(Some(format!("certificate {} of the proxy is for it", certificate.id.0))),
+        _ => Ok(None),
+    }
+}
+
+/// The zone that holds a name: the longest of its parents that is one.
+async fn zone_of(backends: &Backends, host: &Fqdn) -> Result<Option<ZoneId>, ProviderError> {
+    let mut rest = host.as_str();
+    while let Some((_, parent)) = rest.split_once('.') {
+        let Ok(name) = parent.parse::<Fqdn>() else { break };
+        if let Some(zone) = backends.dns.dns.zone(&name).await? {
+            return Ok(Some(zone));
+        }
+        rest = parent;
+    }
+    Ok(None)
+}
+
+type Outside = (Fact<Option<ZoneId>>, Fact<Vec<crate::providers::dns_host::Record>>, Fact<ProxySurvey>);
+
+async fn look_outside(resolved: &Resolved, host: &Fqdn) -> Outside {
+    let backends = &resolved.backends;
+    let names = async {
+        match zone_of(backends, host).await {
+            Err(error) => (Fact::Unknown(error), Fact::Unread),
+            Ok(None) => (Fact::Known(None), Fact::Known(Vec::new())),
+            Ok(Some(zone)) => {
+                let records = backends.dns.dns.records_of(&zone, host).await;
+                (Fact::Known(Some(zone)), records.into())
+            }
+        }
+    };
+    let ((zone, records), proxy) = join(names, backends.proxy.proxy.find(host)).await;
+    (zone, records, proxy.into())
+}
+
+/// Compares a settled site with bulk reads that many sites share.
+async fn steady(status: &WordPressSiteStatus, resolved: &Resolved) -> Steady {
+    let Some(reservation) = Reservation::of(status) else { return Steady::Differs("the reservation is incomplete".to_owned()) };
+    let Backends { compute, proxy, dns } = &resolved.backends;
+    let records = async {
+        match zone_of(&resolved.backends, &reservation.host).await? {
+            Some(zone) => dns.records(&zone, STEADY_AGE).await,
+            None => Ok(Arc::default()),
+        }
+    };
+    let (survey, (proxy, records)) = join(compute.survey(STEADY_AGE), join(proxy.survey(STEADY_AGE), records)).await;
+    let (survey, proxy, records) = match (survey, proxy, records) {
+        (Ok(survey), Ok(proxy), Ok(records)) => (survey, proxy, records),
+        (Err(error), _, _) | (_, Err(error), _) | (_, _, Err(error)) => return Steady::Unknown(error),
+    };
+    let terms = &resolved.terms;
+    let guest = survey.guests.get(&reservation.vmid);
+    let runs = guest.is_some_and(|guest| {
+        let hinted = guest.owner_hint.as_ref() == Some(&terms.owner.uid);
+        guest.is_container && hinted && guest.running != Some(false) && guest.lock.is_none()
+    });
+    let served = proxy.hosts.get(&reservation.host).is_some_and(|host| {
+        let own = host.mark.as_ref() == Some(&terms.owner);
+        let forwards = host.spec.forward_address == std::net::IpAddr::V4(reservation.address);
+        own && forwards && host.enabled && !host.deviates && host.problem.is_none() && host.spec.certificate.is_some()
+    });
+    let wanted = terms.record(&reservation.host);
+    let own = |record: &&crate::providers::dns_host::Record| record.mark.as_ref() == Some(&terms.owner);
+    let named = records.get(&reservation.host).is_some_and(|records| {
+        let ours: BTreeSet<_> = records.iter().filter(own).map(|record| &record.spec).collect();
+        ours.len() == 1 && ours.contains(&wanted)
+    });
+    match (runs, served, named) {
+        (true, true, true) => Steady::Agrees { node: guest.map(|guest| guest.node.clone()) },
+        (false, _, _) => Steady::Differs("the container".to_owned()),
+        (_, false, _) => Steady::Differs("the proxy host".to_owned()),
+        _ => Steady::Differs("the record".to_owned()),
+    }
+}

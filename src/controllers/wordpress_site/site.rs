@@ -1,0 +1,307 @@
+//! A site as data: what it shall be, what is reserved for it, what is known of it. No I/O.
+
+use std::collections::BTreeSet;
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use tokio::sync::OwnedMutexGuard;
+
+use crate::api::{SiteProviders, SiteResources, SiteTask, WordPressSiteStatus};
+use crate::controllers::connections::Refusal;
+use crate::controllers::ledger::Taken;
+use crate::domain::{AddressPool, DnsLabel, Email, Fqdn, OwnerMark, Vmid, VmidRange};
+use crate::providers::container_host::{Container, ContainerSpec, HaState, Snapshot, Survey, TaskRecord, TaskState};
+use crate::providers::dns_host::{Record, RecordId, RecordSpec, ZoneId};
+use crate::providers::edge::Page;
+use crate::providers::reverse_proxy::{Certificate, CertificateId, ProxyHost, ProxyHostId, ProxyHostSpec, ProxySurvey};
+use crate::providers::site_installer::InstallState;
+use crate::providers::ProviderError;
+
+/// Port at which WordPress listens in its container.
+pub const WEB_PORT: u16 = 80;
+
+/// Everything that the planner needs to know about what a site shall be.
+#[derive(Debug, Clone)]
+pub struct Terms {
+    /// Mark of everything that belongs to it.
+    pub owner: OwnerMark,
+    /// The customer's mail address.
+    pub email: Email,
+    /// The customer's name, possibly empty.
+    pub customer: String,
+    /// First label of its name that is wished for.
+    pub label: DnsLabel,
+    /// The label was asked for and may not get a suffix.
+    pub label_is_fixed: bool,
+    /// Domain below which its name lies.
+    pub base_domain: Fqdn,
+    /// Sizes of its container.
+    pub sizes: SiteResources,
+    /// Providers of its parts.
+    pub providers: SiteProviders,
+    /// Numbers that may be given out.
+    pub range: VmidRange,
+    /// Addresses that may be given out.
+    pub pool: AddressPool,
+    /// Where its name points to.
+    pub public_address: Ipv4Addr,
+    /// Time to live of its record in seconds.
+    pub dns_ttl: u32,
+    /// Its record goes through the DNS vendor's proxy.
+    pub dns_proxied: bool,
+}
+
+impl Terms {
+    /// The record that its name needs.
+    pub fn record(&self, host: &Fqdn) -> RecordSpec {
+        RecordSpec {
+            name: host.clone(),
+            data: crate::providers::dns_host::RecordData::A(self.public_address),
+            // A proxied record has no time to live of its own.
+            ttl: (!self.dns_proxied).then_some(self.dns_ttl),
+            proxied: self.dns_proxied,
+        }
+    }
+}
+
+/// What is reserved for a site before anything is created, and never changes after.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reservation {
+    /// First label of the name.
+    pub label: DnsLabel,
+    /// Whole name.
+    pub host: Fqdn,
+    /// Number of the container.
+    pub vmid: Vmid,
+    /// Address of the container.
+    pub address: Ipv4Addr,
+    /// When it was reserved.
+    pub since: Timestamp,
+}
+
+impl Reservation {
+    /// The reservation in a status, `None` when it is incomplete.
+    pub fn of(status: &WordPressSiteStatus) -> Option<Self> {
+        Some(Self {
+            label: status.subdomain.as_deref()?.parse().ok()?,
+            host: status.host.as_deref()?.parse().ok()?,
+            vmid: Vmid::try_from(i64::from(status.vmid?)).ok()?,
+            address: status.private_ip.as_deref()?.parse().ok()?,
+            since: status.reserved_at.as_ref()?.0,
+        })
+    }
+
+    /// Writes it into a status, with what it was made from.
+    pub fn store(&self, status: &mut WordPressSiteStatus, terms: &Terms) {
+        status.subdomain = Some(self.label.to_string());
+        status.host = Some(self.host.to_string());
+        status.url = Some(format!("https://{}", self.host));
+        status.base_domain = Some(terms.base_domain.to_string());
+        status.vmid = i32::try_from(self.vmid.get()).ok();
+        status.private_ip = Some(self.address.to_string());
+        status.reserved_at = Some(Time(self.since));
+        status.resources = Some(terms.sizes);
+        status.providers = Some(terms.providers.clone());
+    }
+}
+
+/// A part of the world: not looked at, known, or looked at in vain. Never mistake the last for absence.
+#[derive(Debug, Clone, Default)]
+pub enum Fact<T> {
+    /// Nobody looked in this pass.
+    #[default]
+    Unread,
+    /// As it is.
+    Known(T),
+    /// The look failed.
+    Unknown(ProviderError),
+}
+
+impl<T> From<Result<T, ProviderError>> for Fact<T> {
+    fn from(result: Result<T, ProviderError>) -> Self {
+        match result {
+            Ok(value) => Self::Known(value),
+            Err(error) => Self::Unknown(error),
+        }
+    }
+}
+
+impl<T> Fact<T> {
+    /// What is known.
+    pub fn known(&self) -> Option<&T> {
+        match self {
+            Self::Known(value) => Some(value),
+            _ => None,
+        }
+    }
+
+    /// Nobody looked yet.
+    pub fn is_unread(&self) -> bool {
+        matches!(self, Self::Unread)
+    }
+}
+
+/// A look at one candidate for the site's name.
+#[derive(Debug, Clone)]
+pub struct NameCheck {
+    /// The label.
+    pub label: DnsLabel,
+    /// The whole name.
+    pub host: Fqdn,
+    /// What has the name already.
+    pub obstacle: Option<String>,
+}
+
+/// What a look with bulk reads said about a settled site.
+#[derive(Debug, Clone)]
+pub enum Steady {
+    /// Everything is as it was left.
+    Agrees {
+        /// The node that the container is on.
+        node: Option<String>,
+    },
+    /// Something differs, in these words; precise reads must tell.
+    Differs(String),
+    /// A bulk read failed.
+    Unknown(ProviderError),
+}
+
+/// What is needed to reserve.
+#[derive(Debug)]
+pub struct Vacancy {
+    /// What other sites hold.
+    pub taken: Taken,
+    /// Addresses in guests that are not ours.
+    pub in_use: BTreeSet<Ipv4Addr>,
+    /// A container that already carries the site's mark, left by a status that was lost.
+    pub orphan: Option<Container>,
+    /// Candidates for the name, looked at in order until one was free.
+    pub names: Vec<NameCheck>,
+    /// Keeps other passes from reserving until this one has.
+    pub turn: Option<OwnedMutexGuard<()>>,
+}
+
+/// Everything that is known of a site in one pass.
+#[derive(Debug, Default)]
+pub struct Observed {
+    /// Why nothing can be done.
+    pub refusal: Option<Refusal>,
+    /// What it shall be.
+    pub terms: Option<Terms>,
+    /// The older site with the same service id, in words.
+    pub rival: Option<String>,
+    /// Result of a look with bulk reads.
+    pub steady: Option<Steady>,
+    /// All parts but the snapshot were found good a moment ago, according to the status.
+    pub carried: bool,
+    /// What is needed to reserve.
+    pub vacancy: Fact<Vacancy>,
+    /// The cluster.
+    pub survey: Fact<Arc<Survey>>,
+    /// The tasks in the status.
+    pub tasks: Vec<(SiteTask, Fact<TaskState>)>,
+    /// The container of the reserved number.
+    pub container: Fact<Option<Container>>,
+    /// Creations of that number since the reservation.
+    pub creations: Fact<Vec<TaskRecord>>,
+    /// The zone of the name.
+    pub zone: Fact<Option<ZoneId>>,
+    /// Records of the name.
+    pub records: Fact<Vec<Record>>,
+    /// Hosts and certificates of the name.
+    pub proxy: Fact<ProxySurvey>,
+    /// The installation.
+    pub install: Fact<InstallState>,
+    /// What a visitor gets.
+    pub page: Fact<Page>,
+    /// Snapshots of the container.
+    pub snapshots: Fact<Vec<Snapshot>>,
+    /// Volumes left behind.
+    pub volumes: Fact<Vec<String>>,
+    /// The Secret was found absent.
+    pub secret_gone: bool,
+}
+
+/// One change outside (or, for a reservation and the Secret, in the cluster).
+#[derive(Debug, Clone, PartialEq)]
+pub enum Action {
+    /// Enter the reservation; it is stored before the next round.
+    Reserve(Reservation),
+    /// Create the container.
+    Create(ContainerSpec),
+    /// Start it.
+    Start,
+    /// Put it under high availability.
+    EnsureHighAvailability(HaState),
+    /// Begin or resume the installation.
+    Install {
+        /// The node that the container is on.
+        node: String,
+    },
+    /// Make the name.
+    CreateRecord(ZoneId, RecordSpec),
+    /// Repair the name.
+    UpdateRecord(ZoneId, RecordId, RecordSpec),
+    /// Request the certificate.
+    RequestCertificate(Fqdn),
+    /// Make the proxy host.
+    CreateHost(ProxyHostSpec),
+    /// Repair the proxy host.
+    UpdateHost(ProxyHostId, ProxyHostSpec),
+    /// Enable the proxy host.
+    EnableHost(ProxyHostId),
+    /// Take the snapshot `initial`.
+    Snapshot,
+    /// Take the container out of high availability.
+    RemoveHighAvailability,
+    /// Shut the container down.
+    Stop,
+    /// Delete a snapshot.
+    DeleteSnapshot(String),
+    /// Destroy the container.
+    Destroy,
+    /// Delete a record.
+    DeleteRecord(ZoneId, RecordId),
+    /// Delete a proxy host.
+    DeleteHost(ProxyHostId),
+    /// Delete a certificate.
+    DeleteCertificate(CertificateId),
+    /// Delete the Secret.
+    DeleteSecret,
+}
+
+/// What an action brought.
+#[derive(Debug, Clone)]
+pub enum Done {
+    /// The reservation is entered.
+    Reserved(Reservation),
+    /// A task has begun.
+    Task(SiteTask),
+    /// No place is free for a container's creation or destruction.
+    Queued,
+    /// High availability is as it shall be.
+    HighAvailability,
+    /// The installation has begun; the Secret of this name holds its passwords.
+    Installing {
+        /// Name of the Secret.
+        secret: String,
+    },
+    /// The record after the write.
+    Record(Record),
+    /// The certificate.
+    Certificate(Certificate),
+    /// The host after the write.
+    Host(ProxyHost),
+    /// The container changed: read it again.
+    ContainerChanged,
+    /// A snapshot changed: read them again.
+    SnapshotsChanged,
+    /// A record is deleted: read them again.
+    RecordsChanged,
+    /// A host or certificate changed: read them again.
+    ProxyChanged,
+    /// The Secret is gone.
+    SecretGone,
+}

@@ -1,0 +1,124 @@
+//! What the planner says about a site, part by part.
+
+use crate::api::condition::{Finding, State, is_true, kinds, reasons};
+use crate::api::{Phase, SiteTask, WordPressSiteStatus};
+use crate::providers::{ErrorKind, ProviderError};
+
+/// The parts of a site, in the order in which they come about.
+pub const PARTS: [&str; 7] = [
+    kinds::CONTAINER_READY,
+    kinds::NAME_READY,
+    kinds::CERTIFICATE_READY,
+    kinds::PROXY_READY,
+    kinds::INSTALL_READY,
+    kinds::PAGE_READY,
+    kinds::SNAPSHOT_READY,
+];
+
+/// Why nothing more is done until somebody changes something.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Block {
+    /// One of [`reasons`].
+    pub reason: &'static str,
+    /// What, which object, what to do.
+    pub message: String,
+    /// Only a change of the spec helps (kstatus `Stalled`).
+    pub stalled: bool,
+}
+
+/// What the planner says about a site.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Verdict {
+    /// Leave the status as it is, but for the generation and the node.
+    pub unchanged: bool,
+    /// Where it stands.
+    pub phase: Phase,
+    /// One finding for each part.
+    pub parts: Vec<Finding>,
+    /// Nothing can be done.
+    pub block: Option<Block>,
+    /// A look at a back-end failed.
+    pub failure: Option<(&'static str, ProviderError)>,
+    /// The node that the container is on.
+    pub node: Option<String>,
+    /// Tasks that are still under way; all others leave the status.
+    pub tasks: Vec<SiteTask>,
+    /// The reserved number belongs to somebody else: choose again.
+    pub choose_again: bool,
+}
+
+impl Verdict {
+    /// Every part as the status has it, or waiting.
+    pub fn of(status: &WordPressSiteStatus) -> Self {
+        let waiting = |kind: &'static str| {
+            let known = status.conditions.iter().find(|condition| condition.type_ == kind && condition.status == "True");
+            match known {
+                Some(condition) => Finding::new(kind, State::True, reasons::READY, condition.message.clone()),
+                None => Finding::new(kind, State::False, reasons::WAITING, "Waiting for the parts before it."),
+            }
+        };
+        let was_ready = is_true(&status.conditions, kinds::READY) || status.phase == Some(Phase::Degraded);
+        Self {
+            unchanged: false,
+            phase: if was_ready { Phase::Degraded } else { Phase::Provisioning },
+            parts: PARTS.into_iter().map(waiting).collect(),
+            block: None,
+            failure: None,
+            node: status.node.clone(),
+            tasks: Vec::new(),
+            choose_again: false,
+        }
+    }
+
+    /// Sets the finding of a part.
+    pub fn set(&mut self, kind: &'static str, state: State, reason: &'static str, message: impl Into<String>) {
+        if let Some(part) = self.parts.iter_mut().find(|part| part.kind == kind) {
+            *part = Finding::new(kind, state, reason, message);
+        }
+    }
+
+    /// The part is good.
+    pub fn good(&mut self, kind: &'static str, message: impl Into<String>) {
+        self.set(kind, State::True, reasons::READY, message);
+    }
+
+    /// The part is being made or waited for.
+    pub fn working(&mut self, kind: &'static str, reason: &'static str, message: impl Into<String>) {
+        self.set(kind, State::False, reason, message);
+    }
+
+    /// The part failed with an error of a back-end.
+    pub fn failed(&mut self, kind: &'static str, error: &ProviderError) {
+        self.set(kind, State::False, reason_of(error), error.message());
+        if self.failure.is_none() {
+            self.failure = Some((kind, error.clone()));
+        }
+    }
+
+    /// Whether a part is good.
+    pub fn is_good(&self, kind: &str) -> bool {
+        self.parts.iter().any(|part| part.kind == kind && part.state == State::True)
+    }
+
+    /// Whether all parts are good.
+    pub fn all_good(&self) -> bool {
+        self.parts.iter().all(|part| part.state == State::True)
+    }
+
+    /// The first part that is not good.
+    pub fn first_bad(&self) -> Option<&Finding> {
+        self.parts.iter().find(|part| part.state != State::True)
+    }
+}
+
+/// The reason that goes with an error.
+pub fn reason_of(error: &ProviderError) -> &'static str {
+    match error.kind() {
+        ErrorKind::Denied => reasons::DENIED,
+        ErrorKind::Invalid => reasons::REFUSED,
+        ErrorKind::Conflict => reasons::CONFLICT,
+        ErrorKind::Throttled { .. } => reasons::THROTTLED,
+        ErrorKind::Unavailable | ErrorKind::Ambiguous => reasons::UNAVAILABLE,
+        ErrorKind::NotFound | ErrorKind::Unexpected => reasons::UNEXPECTED,
+    }
+}
