@@ -112,6 +112,7 @@ impl AdminServer {
         self.stop.request();
         if tokio::time::timeout(STOP_LIMIT, &mut self.serving).await.is_err() {
             self.serving.abort();
+            let _ = self.serving.await;
         }
     }
 }
