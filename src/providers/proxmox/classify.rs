@@ -40,8 +40,6 @@ pub(super) enum Meaning {
     Locked(String),
     /// High availability does not know the resource or rule.
     HaAbsent,
-    /// The high-availability manager gave up on the container.
-    HaError,
     /// The parameter or endpoint is unknown to this version.
     Version,
     /// The node does not know the task.
@@ -91,7 +89,12 @@ struct Rule {
     words: &'static str,
 }
 
-const fn rule(needles: &'static [&'static str], kind: ErrorKind, meaning: Meaning, words: &'static str) -> Rule {
+const fn rule(
+    needles: &'static [&'static str],
+    kind: ErrorKind,
+    meaning: Meaning,
+    words: &'static str,
+) -> Rule {
     Rule {
         needles,
         sort: Sort::Kind(kind),
@@ -159,7 +162,7 @@ static RULES: &[Rule] = &[
     rule(
         &["in error state, must be disabled"],
         ErrorKind::Conflict,
-        Meaning::HaError,
+        Meaning::Other,
         "high availability gave up on it; it is disabled and started afresh",
     ),
     rule(
@@ -318,7 +321,9 @@ struct ErrorBody {
 
 /// Proxmox' words as one line without control characters, cut to a bounded length.
 pub(super) fn one_line(text: &str) -> String {
-    let words: Vec<&str> = text.split(|c: char| c.is_whitespace() || c.is_control()).collect();
+    let words: Vec<&str> = text
+        .split(|c: char| c.is_whitespace() || c.is_control())
+        .collect();
     let line = words
         .iter()
         .filter(|word| !word.is_empty())
@@ -401,14 +406,18 @@ fn by_sentence(status: u16, sentence: &str, effect: Effect) -> Verdict {
         None => (
             ErrorKind::Unexpected,
             Meaning::Other,
-            format!("Proxmox refused with status {status} for a reason that is not known; trying again later"),
+            format!(
+                "Proxmox refused with status {status} for a reason that is not known; trying again later"
+            ),
         ),
     }
 }
 
 /// `snapshot` of `CT is locked (snapshot)`.
 fn lock_word(sentence: &str) -> Option<String> {
-    let (_, rest) = sentence.split_once("T is locked (").or_else(|| sentence.split_once("M is locked ("))?;
+    let (_, rest) = sentence
+        .split_once("T is locked (")
+        .or_else(|| sentence.split_once("M is locked ("))?;
     let (word, _) = rest.split_once(')')?;
     Some(word.to_owned())
 }
@@ -447,8 +456,15 @@ fn parameters(sentence: &str, errors: Option<&BTreeMap<String, Value>>) -> Verdi
         let words = "the node does not know the task".to_owned();
         return (ErrorKind::NotFound, Meaning::TaskUnknown, words);
     }
-    if texts.iter().any(|(name, text)| *name == "vmid" && text.contains("already exists")) {
-        return (ErrorKind::Conflict, Meaning::Taken, "the number is taken".to_owned());
+    if texts
+        .iter()
+        .any(|(name, text)| *name == "vmid" && text.contains("already exists"))
+    {
+        return (
+            ErrorKind::Conflict,
+            Meaning::Taken,
+            "the number is taken".to_owned(),
+        );
     }
     let meaning = match says("property is not defined in schema") {
         true => Meaning::Version,

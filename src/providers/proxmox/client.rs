@@ -56,8 +56,7 @@ impl Version {
     }
 }
 
-/// One request before it becomes a call.
-#[derive(Debug, Clone)]
+/// One request before it becomes a call. Not `Debug`: first-boot values may be secrets.
 pub(super) struct Request {
     call: &'static str,
     subject: String,
@@ -165,7 +164,11 @@ pub(super) struct Api {
 impl Api {
     /// # Errors
     /// `Invalid` for a token that cannot be one.
-    pub(super) fn new(http: HttpClient, token_id: &str, secret: &SecretString) -> Result<Self, ProviderError> {
+    pub(super) fn new(
+        http: HttpClient,
+        token_id: &str,
+        secret: &SecretString,
+    ) -> Result<Self, ProviderError> {
         let refused = || {
             ProviderError::new(
                 ErrorKind::Invalid,
@@ -268,7 +271,11 @@ impl Api {
     }
 }
 
-fn decode<T: DeserializeOwned>(reply: &Reply, name: &'static str, effect: Effect) -> Result<T, ProviderError> {
+fn decode<T: DeserializeOwned>(
+    reply: &Reply,
+    name: &'static str,
+    effect: Effect,
+) -> Result<T, ProviderError> {
     let envelope = reply.json::<Envelope>(name).map(|envelope| envelope.data);
     let value = envelope.and_then(|data| {
         serde_json::from_value(data).map_err(|error| {
@@ -292,7 +299,11 @@ mod tests {
         let of = |text| Version::parse(text).unwrap();
         let gates = |text| {
             let version = of(text);
-            (version.has_rules(), version.has_environment(), version.has_ha_purge())
+            (
+                version.has_rules(),
+                version.has_environment(),
+                version.has_ha_purge(),
+            )
         };
         assert_eq!(gates("7.2-3"), (false, false, false));
         assert_eq!(gates("8.4.11"), (false, false, false));

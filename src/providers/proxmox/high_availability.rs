@@ -68,7 +68,9 @@ impl Claim<'_> {
         match (self, marked) {
             (Self::Owner(owner), Some(mark)) if mark != **owner => Err(ProviderError::new(
                 ErrorKind::Conflict,
-                format!("container {id}: its high availability carries another owner's mark; it is left alone"),
+                format!(
+                    "container {id}: its high availability carries another owner's mark; it is left alone"
+                ),
             )),
             _ => Ok(()),
         }
@@ -144,8 +146,13 @@ impl Proxmox {
             .iter()
             .map(String::as_str)
             .collect();
+        // Priority 0 is the default, which Proxmox may write out.
+        let nodes: BTreeSet<&str> = items(&rule.nodes)
+            .into_iter()
+            .map(|node| node.strip_suffix(":0").unwrap_or(node))
+            .collect();
         items(&rule.resources).contains(resource_id(id).as_str())
-            && items(&rule.nodes) == wanted
+            && nodes == wanted
             && rule.disable.unwrap_or_default() == 0
     }
 
@@ -310,7 +317,10 @@ impl Proxmox {
 
     pub(super) async fn remove_managed(&self, id: Vmid) -> Result<(), ProviderError> {
         let seen = self
-            .on_node(id, |guest| async move { self.facts(id, &guest.summary.node).await })
+            .on_node(
+                id,
+                |guest| async move { self.facts(id, &guest.summary.node).await },
+            )
             .await?;
         let mark = seen.as_ref().and_then(|facts| facts.config.mark());
         let leftover = seen.as_ref().is_none_or(Facts::is_remains);
@@ -382,7 +392,8 @@ mod tests {
     const UID: &str = "0b6c5c3e-9d1f-4d6c-8f52-2f6f5e0a9b11";
 
     fn resource(state: Option<&str>) -> HaResource {
-        serde_json::from_value(serde_json::json!({"sid": "ct:907", "state": state, "max_restart": "1"})).unwrap()
+        serde_json::from_value(serde_json::json!({"sid": "ct:907", "state": state, "max_restart": "1"}))
+            .unwrap()
     }
 
     #[test]

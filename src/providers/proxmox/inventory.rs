@@ -12,7 +12,7 @@ use futures::StreamExt;
 
 use super::classify::{Meaning, Refusal};
 use super::client::Request;
-use super::wire::{CurrentStatus, GuestConfig, Guest, Listing, ResourceRow, VolumeRow, default_hostname};
+use super::wire::{CurrentStatus, Guest, GuestConfig, Listing, ResourceRow, VolumeRow, default_hostname};
 use super::{AddressCache, Proxmox, container_name};
 use crate::domain::{Mib, Vmid};
 use crate::providers::container_host::{Container, Survey};
@@ -213,7 +213,11 @@ impl Proxmox {
         }
         let path = ["nodes", node, "qemu", &id.to_string(), "config"];
         self.api
-            .ask(Request::get("qemu.config", format!("virtual machine {id}"), &path))
+            .ask(Request::get(
+                "qemu.config",
+                format!("virtual machine {id}"),
+                &path,
+            ))
             .await
     }
 
@@ -234,7 +238,9 @@ impl Proxmox {
             let shared = places.iter().find(|place| usable(place.available, &place.node));
             let any = || listing.nodes.keys().find(|node| ours(node) && self.allowed(node));
             let node = shared.map(|place| &place.node).or_else(any);
-            return node.map(|node| vec![node.clone()]).ok_or_else(|| self.no_storage());
+            return node
+                .map(|node| vec![node.clone()])
+                .ok_or_else(|| self.no_storage());
         }
         match places.iter().all(|place| usable(place.available, &place.node)) {
             true => Ok(places.iter().map(|place| place.node.clone()).collect()),
@@ -246,7 +252,9 @@ impl Proxmox {
         let storage = &self.settings.storage;
         ProviderError::new(
             ErrorKind::Unavailable,
-            format!("storage {storage} is not available on every node that has it; volumes cannot be looked up"),
+            format!(
+                "storage {storage} is not available on every node that has it; volumes cannot be looked up"
+            ),
         )
     }
 
@@ -258,7 +266,9 @@ impl Proxmox {
             let request = Request::get("storage.content", format!("volumes of {id}"), &path).with("vmid", id);
             let rows: Vec<VolumeRow> = self.api.ask(request).await?;
             let number = u64::from(id.get());
-            let ours = rows.into_iter().filter(|row| row.vmid.is_none_or(|vmid| vmid == number));
+            let ours = rows
+                .into_iter()
+                .filter(|row| row.vmid.is_none_or(|vmid| vmid == number));
             found.extend(ours.map(|row| (row.volid, ())));
         }
         Ok(found.into_keys().collect())

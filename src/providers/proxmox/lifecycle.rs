@@ -78,7 +78,10 @@ impl Proxmox {
             .with("start", 1)
             .with("description", description_for(&spec.mark))
             .with_some("tags", tags.then(|| tags_for(&spec.mark)))
-            .with_some("nameserver", (!nameservers.is_empty()).then(|| nameservers.join(" ")))
+            .with_some(
+                "nameserver",
+                (!nameservers.is_empty()).then(|| nameservers.join(" ")),
+            )
             .with_some("searchdomain", settings.search_domain.as_ref())
             .with_some("pool", settings.resource_pool.as_ref())
             .with_some("env", env))
@@ -194,7 +197,9 @@ impl Proxmox {
 
     async fn stuck(&self, id: Vmid, node: &str, word: &str) -> ProviderError {
         let words = match self.is_worked_on(id, node).await {
-            Ok(true) => format!("container {id} is locked ({word}) while a task works on it; trying again later"),
+            Ok(true) => {
+                format!("container {id} is locked ({word}) while a task works on it; trying again later")
+            }
             Ok(false) => format!(
                 "container {id} is locked ({word}) by a task that failed, and only a person can clear that: \
                  run `pct unlock {id}` on node {node}"

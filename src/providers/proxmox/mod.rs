@@ -37,7 +37,8 @@ use self::wire::Listing;
 use crate::domain::{AddressPool, OwnerMark, Vmid};
 use crate::providers::coalesce::Coalesced;
 use crate::providers::container_host::{
-    Container, ContainerHost, ContainerSpec, HaState, Operation, Snapshot, Survey, TaskId, TaskRecord, TaskState,
+    Container, ContainerHost, ContainerSpec, HaState, Operation, Snapshot, Survey, TaskId, TaskRecord,
+    TaskState,
 };
 use crate::providers::error::{ErrorKind, ProviderError};
 use crate::providers::gate::Gate;

@@ -84,10 +84,17 @@ impl Rights {
                 missing.push(format!("{right} on {place}"));
             }
         };
-        let pool = settings.resource_pool.as_ref().map(|pool| format!("/pool/{pool}"));
+        let pool = settings
+            .resource_pool
+            .as_ref()
+            .map(|pool| format!("/pool/{pool}"));
         let guests = pool.as_deref().unwrap_or("/vms");
         for right in GUEST_RIGHTS {
-            need(self.hold("/vms", right) || self.hold(guests, right), right, guests);
+            need(
+                self.hold("/vms", right) || self.hold(guests, right),
+                right,
+                guests,
+            );
         }
         let disks = format!("/storage/{}", settings.storage);
         for right in ["Datastore.AllocateSpace", "Datastore.Audit"] {
@@ -96,7 +103,11 @@ impl Rights {
         let store = settings.template.split(':').next().unwrap_or_default();
         let templates = format!("/storage/{store}");
         if templates != disks {
-            need(self.hold(&templates, "Datastore.Audit"), "Datastore.Audit", &templates);
+            need(
+                self.hold(&templates, "Datastore.Audit"),
+                "Datastore.Audit",
+                &templates,
+            );
         }
         let tag = settings.vlan.map(|tag| format!("/{tag}")).unwrap_or_default();
         let bridge = format!("/sdn/zones/localnetwork/{}{tag}", settings.bridge);
@@ -109,7 +120,11 @@ impl Rights {
         need(self.hold("/", "Sys.Audit"), "Sys.Audit", "/");
         let placement = &settings.high_availability;
         if !placement.nodes.is_empty() || placement.group.is_some() {
-            need(self.hold("/", "Sys.Console"), "Sys.Console", "/ (high availability)");
+            need(
+                self.hold("/", "Sys.Console"),
+                "Sys.Console",
+                "/ (high availability)",
+            );
         }
         missing
     }
@@ -187,7 +202,10 @@ mod tests {
         }));
         assert!(held.hold("/vms", "VM.Allocate") && !held.hold("/vms/907", "VM.Allocate"));
         assert!(held.hold("/vms/907", "VM.Audit"));
-        assert!(!held.hold("/vms/100", "VM.Audit"), "an own list replaces the inherited one");
+        assert!(
+            !held.hold("/vms/100", "VM.Audit"),
+            "an own list replaces the inherited one"
+        );
         assert!(held.hold("/storage/drbd", "Sys.Audit") && !held.hold("/sdn", "SDN.Use"));
         assert!(!Rights::default().hold("/vms/907", "VM.Audit"));
     }

@@ -99,7 +99,10 @@ impl Proxmox {
     /// Sets the tags that a container could not be created with. They are for people, so that a failure is
     /// only logged; whose a container is stands in its description.
     async fn settle_tags(&self, id: &str) {
-        let number = id.parse::<i64>().ok().and_then(|number| Vmid::try_from(number).ok());
+        let number = id
+            .parse::<i64>()
+            .ok()
+            .and_then(|number| Vmid::try_from(number).ok());
         let owed = number.and_then(|id| Some((id, self.owed_tags().remove(&id)?)));
         let Some((id, owner)) = owed else { return };
         let set = self
@@ -117,6 +120,7 @@ impl Proxmox {
             })
             .await;
         if let Err(error) = set {
+            self.owed_tags().insert(id, owner);
             tracing::warn!(container = id.get(), "the tags could not be set: {error}");
         }
     }
@@ -181,7 +185,9 @@ pub(super) fn begun(subject: &str, upid: String) -> Result<TaskId, ProviderError
         Some(_) => Ok(TaskId(upid)),
         None => Err(ProviderError::new(
             ErrorKind::Ambiguous,
-            format!("{subject}: Proxmox accepted the call without naming its task; looking before the next try"),
+            format!(
+                "{subject}: Proxmox accepted the call without naming its task; looking before the next try"
+            ),
         )),
     }
 }
@@ -194,7 +200,12 @@ mod tests {
     fn task_ids_are_read_and_near_misses_refused() {
         let upid = Upid::parse("UPID:pve-1:00004556:065341E5:6020F7FA:vzcreate:110:hw@pve!op:").unwrap();
         assert_eq!((upid.node, upid.kind, upid.id), ("pve-1", "vzcreate", "110"));
-        for bad in ["", "UPID:a:b", "UPID::1:2:3:vzcreate:110:root@pam:", "XPID:a:1:2:3:t:1:u:"] {
+        for bad in [
+            "",
+            "UPID:a:b",
+            "UPID::1:2:3:vzcreate:110:root@pam:",
+            "XPID:a:1:2:3:t:1:u:",
+        ] {
             assert!(Upid::parse(bad).is_none(), "{bad}");
         }
         assert_eq!(
@@ -207,7 +218,10 @@ mod tests {
     fn exit_states() {
         let state = |json| state_of(&serde_json::from_value(json).unwrap());
         let ok = TaskState::Succeeded { warnings: false };
-        assert_eq!(state(serde_json::json!({"status": "running"})), TaskState::Running);
+        assert_eq!(
+            state(serde_json::json!({"status": "running"})),
+            TaskState::Running
+        );
         assert_eq!(
             state(serde_json::json!({"status": "stopped", "exitstatus": "OK"})),
             ok

@@ -238,7 +238,10 @@ pub(super) fn parse_size(text: &str) -> Option<u64> {
     if let Ok(whole) = digits.parse::<u64>() {
         return whole.checked_mul(1 << shift);
     }
-    let parts = digits.parse::<f64>().ok().filter(|n| n.is_finite() && *n >= 0.0)?;
+    let parts = digits
+        .parse::<f64>()
+        .ok()
+        .filter(|n| n.is_finite() && *n >= 0.0)?;
     Some((parts * (1_u64 << shift) as f64) as u64)
 }
 
@@ -259,7 +262,13 @@ pub(super) fn description_for(owner: &OwnerMark) -> String {
 }
 
 /// `net0` of a new container.
-pub(super) fn net0(bridge: &str, address: Ipv4Addr, prefix: u8, gateway: Ipv4Addr, vlan: Option<u16>) -> String {
+pub(super) fn net0(
+    bridge: &str,
+    address: Ipv4Addr,
+    prefix: u8,
+    gateway: Ipv4Addr,
+    vlan: Option<u16>,
+) -> String {
     let tag = vlan.map(|tag| format!(",tag={tag}")).unwrap_or_default();
     format!("name=eth0,bridge={bridge},ip={address}/{prefix},gw={gateway}{tag}")
 }
@@ -276,7 +285,9 @@ pub(super) fn environment(values: &BTreeMap<String, String>) -> Result<String, P
         if name.is_empty() || !name.chars().all(plain) || value.chars().any(control) {
             return Err(ProviderError::new(
                 ErrorKind::Invalid,
-                format!("the first-boot value \"{name}\" cannot be passed: names are letters, digits and underscores, values have no control characters"),
+                format!(
+                    "the first-boot value \"{name}\" cannot be passed: names are letters, digits and underscores, values have no control characters"
+                ),
             ));
         }
         parts.push(format!("{name}={value}"));
@@ -288,7 +299,6 @@ pub(super) fn environment(values: &BTreeMap<String, String>) -> Result<String, P
 pub(super) fn default_hostname(id: Vmid) -> String {
     format!("CT{id}")
 }
-
 
 /// `status/current` of a container.
 #[derive(Debug, Deserialize)]

@@ -52,11 +52,9 @@ fn a_configuration_is_understood() {
         BTreeSet::from([Ipv4Addr::new(10, 0, 0, 7), Ipv4Addr::new(10, 9, 0, 7)])
     );
     assert_eq!(seen.mark(), Some(mark.parse().unwrap()));
-    let machine = config(json!({"net0": "virtio=8E:3C,bridge=vmbr0", "ipconfig0": "ip=10.0.0.8/24,gw=10.0.0.1"}));
-    assert_eq!(
-        machine.addresses(),
-        BTreeSet::from([Ipv4Addr::new(10, 0, 0, 8)])
-    );
+    let machine =
+        config(json!({"net0": "virtio=8E:3C,bridge=vmbr0", "ipconfig0": "ip=10.0.0.8/24,gw=10.0.0.1"}));
+    assert_eq!(machine.addresses(), BTreeSet::from([Ipv4Addr::new(10, 0, 0, 8)]));
     assert_eq!(config(json!({})).disk(), Gib(0));
     assert_eq!(config(json!({"lock": "create"})).mark(), None);
 }
@@ -72,7 +70,10 @@ fn what_is_written_is_read_back() {
     let first = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
     for tag in tags.split(';') {
         assert!(tag.starts_with(first));
-        assert!(tag.chars().all(|c| first(c) || matches!(c, '.' | '+' | '-')), "{tag}");
+        assert!(
+            tag.chars().all(|c| first(c) || matches!(c, '.' | '+' | '-')),
+            "{tag}"
+        );
     }
     assert_eq!(owner_of_tags("hw-nobody;other"), None);
     let gateway = Ipv4Addr::new(10, 0, 0, 1);
