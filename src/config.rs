@@ -19,7 +19,6 @@ use crate::runtime::telemetry::{LogFilter, LogFormat};
 mod values;
 
 use values::Checked;
-pub use values::WatchScope;
 
 /// The whole command line.
 #[derive(Debug, Clone, Parser)]
@@ -59,10 +58,9 @@ pub struct RunOptions {
           value_parser = Checked(values::namespace))]
     pub operator_namespace: DnsLabel,
 
-    /// Namespaces to serve, with commas between; empty for all
-    #[arg(long, value_name = "NAMES", env = "HOSTWRIGHT_WATCH_NAMESPACES", default_value = "",
-          hide_default_value = true, value_parser = Checked(values::namespaces))]
-    pub watch_namespaces: WatchScope,
+    /// The only namespace to serve; without it all are
+    #[arg(long, value_name = "NAME", env = "HOSTWRIGHT_WATCH_NAMESPACE", value_parser = Checked(values::namespace))]
+    pub watch_namespace: Option<DnsLabel>,
 
     /// Passes at the same time per kind, 1 to 512
     #[arg(long, value_name = "NUMBER", env = "HOSTWRIGHT_CONCURRENCY", default_value = "32",
@@ -249,7 +247,7 @@ mod tests {
     fn defaults_are_those_of_the_documentation() {
         let options = run(&[]).unwrap();
         assert_eq!(options.cluster_id, None);
-        assert_eq!(options.watch_namespaces, WatchScope::All);
+        assert_eq!(options.watch_namespace, None);
         assert_eq!(options.concurrency, 32);
         assert_eq!(options.resync_interval, Duration::from_secs(600));
         assert_eq!(options.task_poll_min, Duration::from_secs(1));
@@ -265,7 +263,7 @@ mod tests {
             "--kubeconfig=/etc/k.yaml",
             "--cluster-id=prod-eu-1",
             "--operator-namespace=ops",
-            "--watch-namespaces=a,b",
+            "--watch-namespace=a",
             "--concurrency=4",
             "--resync-interval=250ms",
             "--admin-address=[::1]:0",
@@ -276,7 +274,7 @@ mod tests {
         assert_eq!(options.kubeconfig.as_deref(), Some(OsStr::new("/etc/k.yaml")));
         assert_eq!(options.cluster_id.unwrap().to_string(), "prod-eu-1");
         assert_eq!(options.operator_namespace.as_str(), "ops");
-        assert_eq!(options.watch_namespaces.to_string(), "a,b");
+        assert_eq!(options.watch_namespace.unwrap().as_str(), "a");
         assert_eq!(options.concurrency, 4);
         assert_eq!(options.resync_interval, Duration::from_millis(250));
         assert_eq!(options.log.format, LogFormat::Json);
@@ -313,11 +311,6 @@ mod tests {
                 refusal_from_variable("operator-namespace", values::namespace, ""),
                 "POD_NAMESPACE: \"\" is not the name of a namespace; write 1 to 63 lower-case letters, digits \
                  and hyphens, such as hostwright-system",
-            ),
-            (
-                refusal_from_variable("watch-namespaces", values::namespaces, "a;b"),
-                "HOSTWRIGHT_WATCH_NAMESPACES: \"a;b\" is not a list of namespaces; write their names with \
-                 commas between, such as customers-a,customers-b, or nothing for all",
             ),
             (
                 refusal_from_variable("concurrency", values::concurrency, "0"),

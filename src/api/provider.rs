@@ -113,7 +113,7 @@ impl Default for ProviderLimits {
 #[derive(KubeSchema, Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ProxmoxProvider {
-    /// Addresses of the API, such as https://node1.example.com:8006. Several nodes of one cluster are tried in order.
+    /// Addresses of the API, such as `https://node1.example.com:8006`. Several nodes of one cluster are tried in order.
     #[schemars(
         length(min = 1, max = 16),
         inner(length(min = 1, max = 512), regex(pattern = r"^https?://[^/@\s]+$"))
@@ -359,7 +359,7 @@ fn default_health_port() -> i32 {
 #[derive(KubeSchema, Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct NginxProxyManagerProvider {
-    /// Address of its API, such as https://npm.example.com:81.
+    /// Address of its API, such as `https://npm.example.com:81`.
     #[schemars(length(min = 1, max = 512), regex(pattern = r"^https?://[^/@\s]+$"))]
     pub endpoint: String,
     /// Allow an http address. For tests and private networks only.

@@ -1,7 +1,6 @@
 //! Parsers of single values. A refusal names the variable or the flag that the value came from, because the
 //! reader of a crash-looping pod's log knows the former and a person at a prompt the latter.
 
-use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fmt;
 use std::time::Duration;
@@ -67,27 +66,6 @@ fn origin(argument: Option<&clap::Arg>, source: ValueSource) -> String {
     }
 }
 
-/// The namespaces whose objects are served.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum WatchScope {
-    /// Every namespace.
-    All,
-    /// These, never empty.
-    Only(BTreeSet<DnsLabel>),
-}
-
-impl fmt::Display for WatchScope {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::All => f.write_str("all namespaces"),
-            Self::Only(names) => {
-                let names: Vec<&str> = names.iter().map(DnsLabel::as_str).collect();
-                f.write_str(&names.join(","))
-            }
-        }
-    }
-}
-
 /// A duration such as `250ms`, `30s`, `10m`, `2h` or `1h30m`, the forms that Kubernetes itself takes.
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
     let total = parse_duration(text).ok_or("is not a duration; write 30s, 10m or 2h")?;
@@ -148,22 +126,6 @@ pub(super) fn namespace(text: &str) -> Result<DnsLabel, String> {
          such as hostwright-system"
             .to_owned()
     })
-}
-
-/// Names of namespaces with commas between; empty means all.
-pub(super) fn namespaces(text: &str) -> Result<WatchScope, String> {
-    if text.trim().is_empty() {
-        return Ok(WatchScope::All);
-    }
-    text.split(',')
-        .map(|name| namespace(name).ok())
-        .collect::<Option<BTreeSet<_>>>()
-        .map(WatchScope::Only)
-        .ok_or_else(|| {
-            "is not a list of namespaces; write their names with commas between, such as \
-             customers-a,customers-b, or nothing for all"
-                .to_owned()
-        })
 }
 
 /// The cluster's name towards the back-ends.
@@ -248,14 +210,5 @@ mod tests {
                 "{text}"
             );
         }
-    }
-
-    #[test]
-    fn namespaces_are_a_list_without_repeats_and_empty_is_all() {
-        assert_eq!(namespaces(""), Ok(WatchScope::All));
-        let scope = namespaces("b, a,b").unwrap();
-        assert_eq!(scope.to_string(), "a,b");
-        assert!(namespaces("a,,b").is_err());
-        assert!(namespaces("a,B_c").is_err());
     }
 }

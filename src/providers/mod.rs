@@ -4,6 +4,7 @@
 //! `wire.rs` is its JSON, `mod.rs` implements the trait) and no vendor type, address, status code or id
 //! format leaves that folder. All calls are idempotent in effect and bounded in time.
 
+pub mod coalesce;
 pub mod container_host;
 pub mod dns_host;
 pub mod edge;

@@ -1,11 +1,14 @@
-//! Tests of the whole: processes, real HTTP, simulators.
+//! The one integration test program: everything that needs real HTTP or more than one module.
 
 // Clippy's own exception for tests does not reach the functions that tests share.
 #![allow(
+    clippy::unwrap_used,
     clippy::expect_used,
-    clippy::indexing_slicing,
     clippy::panic,
-    clippy::unwrap_used
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on stops"
 )]
 
 mod admin;
+mod contracts;
+mod proxmox;

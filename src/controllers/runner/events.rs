@@ -6,7 +6,7 @@ use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 use tokio::sync::mpsc;
 
 use crate::api::condition::kinds;
-use crate::runtime::metrics::{ApiVerb, Metrics};
+use crate::runtime::metrics::{Kind as MetricKind, Metrics, WriteResult, WriteVerb};
 
 /// Events that may wait to be sent; more are dropped, for an event is a courtesy and must not hold up a pass.
 const QUEUE: usize = 1_024;
@@ -19,14 +19,14 @@ pub struct Events {
 
 impl Events {
     /// Starts the sender; it ends when all clones are dropped.
-    pub fn start(client: kube::Client, kind: &'static str, metrics: Metrics) -> Self {
+    pub fn start(client: kube::Client, kind: MetricKind, metrics: Metrics) -> Self {
         let (queue, mut waiting) = mpsc::channel::<(Event, ObjectReference)>(QUEUE);
         let reporter = Reporter { controller: "hostwright".to_owned(), instance: None };
         tokio::spawn(async move {
             let recorder = Recorder::new(client, reporter);
             while let Some((event, regarding)) = waiting.recv().await {
                 let result = recorder.publish(&event, &regarding).await;
-                metrics.api_write(kind, ApiVerb::Event, result.is_ok());
+                metrics.api_write(kind, WriteVerb::Event, WriteResult::of(&result));
                 if let Err(error) = result {
                     tracing::debug!(%error, object = regarding.name, "an event could not be sent");
                 }

@@ -13,6 +13,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::providers::ProviderError;
+use crate::runtime::metrics::Kind as MetricKind;
 
 /// What every object of a kind can do for the runner.
 pub trait Managed:
@@ -126,8 +127,8 @@ pub trait Kind: Send + Sync + Sized + Debug + 'static {
     /// Facts that an action brought.
     type Done: Send;
 
-    /// Name of the kind, for logs and metrics.
-    const NAME: &'static str;
+    /// The kind, for logs and metrics.
+    const KIND: MetricKind;
     /// Whether a finalizer holds objects until nothing of them is left outside.
     const FINALIZES: bool;
 

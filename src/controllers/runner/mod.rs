@@ -58,14 +58,14 @@ impl<K: Kind> Runner<K> {
         let uid = object.uid().unwrap_or_default();
         let span = tracing::info_span!(
             "pass",
-            kind = K::NAME,
+            kind = K::KIND.label(),
             namespace = object.namespace().unwrap_or_default(),
             name = object.name_any(),
             generation = object.meta().generation,
         );
         let begun = Instant::now();
         let next = self.pass(object, precise).instrument(span).await;
-        self.metrics.pass(K::NAME, result_of(next), begun.elapsed());
+        self.metrics.pass(K::KIND, result_of(next), begun.elapsed());
         Ok(match next {
             Some(Next::Released { .. }) => {
                 self.schedule.forget(&uid);
@@ -175,7 +175,7 @@ impl<K: Kind> Runner<K> {
     fn became_ready(&self, object: &K::Object) {
         let Some(created) = object.creation_timestamp() else { return };
         let seconds = Timestamp::now().duration_since(created.0).as_secs_f64();
-        self.metrics.time_to_ready(K::NAME, Duration::from_secs_f64(seconds.max(0.0)));
+        self.metrics.became_ready(K::KIND, Duration::from_secs_f64(seconds.max(0.0)));
     }
 
     async fn released(&self, subject: &mut Subject<K>, next: Next) -> Next {
@@ -202,9 +202,8 @@ impl<K: Kind> Runner<K> {
 
 fn result_of(next: Option<Next>) -> PassResult {
     match next {
-        Some(Next::Settled) | None => PassResult::Settled,
-        Some(Next::Released { .. }) => PassResult::Released,
-        Some(Next::Poll | Next::Again { .. } | Next::Closer) => PassResult::Waiting,
+        Some(Next::Settled | Next::Released { .. }) | None => PassResult::Steady,
+        Some(Next::Poll | Next::Again { .. } | Next::Closer) => PassResult::Progressing,
         Some(Next::Retry { .. }) => PassResult::Failed,
     }
 }

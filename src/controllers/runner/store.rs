@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::kind::{Kind, Managed, Subject};
 use super::patch::merge_patch;
 use crate::api::FINALIZER;
-use crate::runtime::metrics::{ApiVerb, Metrics};
+use crate::runtime::metrics::{Kind as MetricKind, Metrics, WriteResult, WriteVerb};
 
 /// Makes the typed API for an object: in its namespace when it has one.
 pub type ApiOf<K> = Arc<dyn Fn(Option<&str>) -> Api<K> + Send + Sync>;
@@ -63,7 +63,7 @@ impl<K: Kind> Store<K> {
         let patch = json!({"metadata": {"resourceVersion": object.resource_version(), "finalizers": finalizers}});
         let api = (self.api)(object.namespace().as_deref());
         let result = api.patch(&object.name_any(), &PatchParams::default(), &Patch::Merge(&patch)).await;
-        self.metrics.api_write(K::NAME, ApiVerb::Metadata, result.is_ok());
+        self.metrics.api_write(K::KIND, WriteVerb::Metadata, WriteResult::of(&result));
         Ok(trimmed(result?))
     }
 
@@ -82,7 +82,7 @@ impl<K: Kind> Store<K> {
             other => return other.map(Some),
         }
         let api = (self.api)(subject.object.namespace().as_deref());
-        self.metrics.api_read(K::NAME);
+        self.metrics.api_read(K::KIND);
         let fresh = trimmed(api.get(&subject.object.name_any()).await?);
         if fresh.uid() != subject.object.uid() || K::status(&fresh) != before {
             return Err(StoreError::Stale);
@@ -96,7 +96,7 @@ impl<K: Kind> Store<K> {
         let patch = json!({"metadata": {"resourceVersion": object.resource_version()}, "status": change});
         let api = (self.api)(object.namespace().as_deref());
         let result = api.patch_status(&object.name_any(), &PatchParams::default(), &Patch::Merge(&patch)).await;
-        self.metrics.api_write(K::NAME, ApiVerb::Status, result.is_ok());
+        self.metrics.api_write(K::KIND, WriteVerb::Status, WriteResult::of(&result));
         Ok(trimmed(result?))
     }
 }

@@ -77,7 +77,7 @@ pub async fn run<K: Kind>(
         }
         Event::Init | Event::InitDone => {}
     };
-    let objects = guarded::<K::Object>(api, K::NAME)
+    let objects = guarded::<K::Object>(api, K::KIND.label())
         .inspect_ok(seen)
         .reflect(writer)
         .applied_objects();
