@@ -210,12 +210,6 @@ fn foreign(record: &wire::Record) -> ProviderError {
     ProviderError::new(ErrorKind::Conflict, message)
 }
 
-/// Works that go together, and whether one of them was refused before.
-struct Chunk {
-    works: Vec<Work>,
-    suspect: bool,
-}
-
 /// How the sending goes as a whole.
 #[derive(Default)]
 struct Course {
@@ -227,43 +221,34 @@ struct Course {
 }
 
 async fn send_all(writer: &Writer<'_>, works: Vec<Work>, outcomes: &mut BTreeMap<usize, Outcome>) {
-    let chunk = |works: &[Work]| Chunk {
-        works: works.to_vec(),
-        suspect: false,
-    };
-    let mut queue: VecDeque<Chunk> = works.chunks(BATCH).map(chunk).collect();
+    let mut queue: VecDeque<Vec<Work>> = works.chunks(BATCH).map(<[Work]>::to_vec).collect();
     let mut course = Course::default();
     while let Some(mut chunk) = queue.pop_front() {
-        chunk.works.retain(|work| match course.refusal(work) {
+        chunk.retain(|work| match course.refusal(work) {
             Some(error) => {
                 outcomes.insert(work.index, Err(error));
                 false
             }
             None => true,
         });
-        if chunk.works.len() <= 1 || (chunk.suspect && chunk.works.len() <= SINGLE_WRITES) {
-            send_singly(writer, &chunk.works, &mut course, outcomes).await;
+        if chunk.len() <= 1 {
+            send_singly(writer, &chunk, &mut course, outcomes).await;
             continue;
         }
-        match writer.batch(&chunk.works).await {
+        match writer.batch(&chunk).await {
             Ok(results) => outcomes.extend(results),
+            Err(failure) if failure.is_refusal() && chunk.len() <= SINGLE_WRITES => {
+                send_singly(writer, &chunk, &mut course, outcomes).await;
+            }
             Err(failure) if failure.is_refusal() => {
+                let later = chunk.split_off(chunk.len() / 2);
                 // The later half first, because each goes to the front.
-                let middle = match chunk.works.len() {
-                    few if few <= SINGLE_WRITES => 0,
-                    many => many / 2,
-                };
-                let later = chunk.works.split_off(middle);
-                for works in [later, chunk.works] {
-                    queue.push_front(Chunk { works, suspect: true });
-                }
+                queue.push_front(later);
+                queue.push_front(chunk);
             }
             Err(failure) => {
                 course.note(&failure);
-                let fate = chunk
-                    .works
-                    .iter()
-                    .map(|work| (work.index, Err(failure.error.clone())));
+                let fate = chunk.iter().map(|work| (work.index, Err(failure.error.clone())));
                 outcomes.extend(fate);
             }
         }
