@@ -2,6 +2,7 @@
 
 mod cloudflare;
 mod openapi;
+mod simulator;
 
 use std::net::Ipv4Addr;
 use std::sync::Arc;
