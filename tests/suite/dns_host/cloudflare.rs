@@ -193,7 +193,10 @@ async fn the_mark_is_the_comment() {
     scene.create(&spec("shop.example.com", address(1))).await;
     let record = scene.fixture.sim.records(ZONE).remove(0);
     assert_eq!(record.comment, Some(owner('1').to_string()));
-    assert_eq!(scene.fixture.sim.leftovers("hostwright:test:"), [record.clone()]);
+    assert_eq!(
+        scene.fixture.sim.leftovers("hostwright:test:"),
+        std::slice::from_ref(&record)
+    );
     scene
         .fixture
         .sim
