@@ -11,4 +11,5 @@
 
 mod admin;
 mod contracts;
+mod dns_host;
 mod proxmox;
