@@ -6,12 +6,13 @@
 //! | [`domain`] | words of the trade as types | nothing |
 //! | [`api`] | the Kubernetes resources: data only | `domain` |
 //! | [`providers`] | traits towards the back-ends, and one folder per vendor | `domain` |
-//! | `controllers` | gate, observe, plan, act, report, requeue | all of the above |
+//! | [`controllers`] | gate, observe, plan, act, report, requeue | all of the above |
 //! | [`runtime`] | process: logs, metrics, admin server, shutdown | `domain`, `providers::gate` |
 //! | `sim` | the vendors' simulators (feature `sim`) | nothing of the above |
 
 pub mod api;
 pub mod config;
+pub mod controllers;
 pub mod domain;
 pub mod providers;
 pub mod runtime;

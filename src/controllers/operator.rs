@@ -63,8 +63,8 @@ pub async fn run(client: Client, settings: Settings, metrics: Metrics, ready: im
         installing,
     });
     let provider_kind = Arc::new(ProviderKind { connections });
-    let site_runner = runner_of(&client, site_kind, site_schedule, settings.watch_namespace.clone(), &metrics);
-    let provider_runner = runner_of(&client, provider_kind, provider_schedule, None, &metrics);
+    let site_runner = runner_of(&client, site_kind, site_schedule, &metrics);
+    let provider_runner = runner_of(&client, provider_kind, provider_schedule, &metrics);
 
     // Plans and Secrets only wake others; Providers do that too, beside having a controller of their own.
     let waking = tokio::spawn(wake_others(client.clone(), settings.namespace.clone(), Wakers { sites: sites.clone(), providers: providers.clone(), site_poker: site_poker.clone(), provider_poker }, plans_writer, secrets_writer));
@@ -89,7 +89,7 @@ pub async fn run(client: Client, settings: Settings, metrics: Metrics, ready: im
     waking.abort();
 }
 
-fn runner_of<K: Kind>(client: &Client, kind: Arc<K>, schedule: Arc<Schedule<K::Object>>, _scope: Option<String>, metrics: &Metrics) -> Arc<Runner<K>> {
+fn runner_of<K: Kind>(client: &Client, kind: Arc<K>, schedule: Arc<Schedule<K::Object>>, metrics: &Metrics) -> Arc<Runner<K>> {
     let store = Store::new(client.clone(), metrics.clone());
     let events = Events::start(client.clone(), K::KIND, metrics.clone());
     Arc::new(Runner::new(kind, store, schedule, events, metrics.clone()))

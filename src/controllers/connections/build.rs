@@ -175,6 +175,7 @@ impl Input<'_> {
             name: self.name.clone(),
             host: host.clone(),
             installer,
+            installs_at_first_boot: settings.installer.template.is_some(),
             range,
             pool,
             places: self.number("storageTasks", settings.storage_tasks)?,

@@ -50,6 +50,8 @@ pub struct Compute {
     pub range: VmidRange,
     /// Addresses that may be given out.
     pub pool: AddressPool,
+    /// The installer works at the first boot, so that its values must be known when the container is created.
+    pub installs_at_first_boot: bool,
     /// Containers that are created or destroyed at a time.
     pub places: usize,
     /// The bulk read.

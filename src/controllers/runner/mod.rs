@@ -14,7 +14,6 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use kube::runtime::controller::Action;
-use kube::runtime::reflector::ObjectRef;
 use kube::{Resource, ResourceExt};
 use tokio::time::{Instant, timeout};
 use tracing::Instrument;
@@ -27,7 +26,7 @@ use crate::runtime::metrics::{Metrics, PassResult};
 pub use events::Events;
 pub use kind::{Kind, Managed, Next, Outcome, Plan, Subject};
 pub use schedule::{Pace, Schedule, Turn};
-pub use store::{ApiOf, Store, StoreError, trimmed};
+pub use store::{Store, StoreError, trimmed};
 pub use watch::{Poker, run, secondary};
 
 /// Rounds of one pass. A site needs about six to be made; more means that the plan does not converge.
@@ -222,9 +221,4 @@ pub fn after_failure(error: &ProviderError) -> Next {
         ErrorKind::Throttled { retry_after } => Next::Retry { at_least: retry_after },
         _ => Next::Retry { at_least: None },
     }
-}
-
-/// Reference of an object for a wake-up.
-pub fn reference<K: Managed>(object: &K) -> ObjectRef<K> {
-    ObjectRef::from_obj(object)
 }

@@ -1,18 +1,15 @@
 //! The runner's writes to the API server: finalizer and status, each only when it changes something.
 
-use std::sync::Arc;
+use std::marker::PhantomData;
 
-use kube::api::{Patch, PatchParams};
-use kube::{Api, Resource, ResourceExt};
+use kube::api::{GetParams, Patch, PatchParams, Request};
+use kube::{Client, Resource, ResourceExt};
 use serde_json::{Value, json};
 
 use super::kind::{Kind, Managed, Subject};
 use super::patch::merge_patch;
 use crate::api::FINALIZER;
 use crate::runtime::metrics::{Kind as MetricKind, Metrics, WriteResult, WriteVerb};
-
-/// Makes the typed API for an object: in its namespace when it has one.
-pub type ApiOf<K> = Arc<dyn Fn(Option<&str>) -> Api<K> + Send + Sync>;
 
 /// A write that did not happen.
 #[derive(Debug, thiserror::Error)]
@@ -36,14 +33,30 @@ impl From<kube::Error> for StoreError {
 
 /// Writes objects of one kind.
 pub struct Store<K: Kind> {
-    api: ApiOf<K::Object>,
+    client: Client,
     metrics: Metrics,
+    kind: PhantomData<fn(K)>,
 }
 
 impl<K: Kind> Store<K> {
     /// A writer.
-    pub fn new(api: ApiOf<K::Object>, metrics: Metrics) -> Self {
-        Self { api, metrics }
+    pub fn new(client: Client, metrics: Metrics) -> Self {
+        Self { client, metrics, kind: PhantomData }
+    }
+
+    /// Sends a merge patch of an object, or of one of its subresources.
+    async fn patch(&self, object: &K::Object, subresource: Option<&str>, patch: &Value) -> Result<K::Object, kube::Error> {
+        let (name, params, patch) = (object.name_any(), PatchParams::default(), Patch::Merge(patch));
+        let request = match subresource {
+            Some(subresource) => requests(object).patch_subresource(subresource, &name, &params, &patch),
+            None => requests(object).patch(&name, &params, &patch),
+        };
+        self.client.request(request.map_err(kube::Error::BuildRequest)?).await
+    }
+
+    async fn read(&self, object: &K::Object) -> Result<K::Object, kube::Error> {
+        let request = requests(object).get(&object.name_any(), &GetParams::default());
+        self.client.request(request.map_err(kube::Error::BuildRequest)?).await
     }
 
     /// Adds our finalizer.
@@ -61,8 +74,7 @@ impl<K: Kind> Store<K> {
 
     async fn patch_finalizers(&self, object: &K::Object, finalizers: Vec<String>) -> Result<K::Object, StoreError> {
         let patch = json!({"metadata": {"resourceVersion": object.resource_version(), "finalizers": finalizers}});
-        let api = (self.api)(object.namespace().as_deref());
-        let result = api.patch(&object.name_any(), &PatchParams::default(), &Patch::Merge(&patch)).await;
+        let result = self.patch(object, None, &patch).await;
         self.metrics.api_write(K::KIND, WriteVerb::Metadata, WriteResult::of(&result));
         Ok(trimmed(result?))
     }
@@ -81,9 +93,8 @@ impl<K: Kind> Store<K> {
             Err(StoreError::Stale) => {}
             other => return other.map(Some),
         }
-        let api = (self.api)(subject.object.namespace().as_deref());
         self.metrics.api_read(K::KIND);
-        let fresh = trimmed(api.get(&subject.object.name_any()).await?);
+        let fresh = trimmed(self.read(&subject.object).await?);
         if fresh.uid() != subject.object.uid() || K::status(&fresh) != before {
             return Err(StoreError::Stale);
         }
@@ -94,11 +105,15 @@ impl<K: Kind> Store<K> {
         let value = |status: &K::Status| serde_json::to_value(status).unwrap_or(Value::Null);
         let change = merge_patch(&value(&K::status(object)), &value(status)).unwrap_or(Value::Null);
         let patch = json!({"metadata": {"resourceVersion": object.resource_version()}, "status": change});
-        let api = (self.api)(object.namespace().as_deref());
-        let result = api.patch_status(&object.name_any(), &PatchParams::default(), &Patch::Merge(&patch)).await;
+        let result = self.patch(object, Some("status"), &patch).await;
         self.metrics.api_write(K::KIND, WriteVerb::Status, WriteResult::of(&result));
         Ok(trimmed(result?))
     }
+}
+
+/// Requests about objects of the kind in the object's own namespace, if it has one.
+fn requests<K: Managed>(object: &K) -> Request {
+    Request::new(K::url_path(&Default::default(), object.namespace().as_deref()))
 }
 
 /// The object without the book-keeping of field managers, which is more than half of its bytes.

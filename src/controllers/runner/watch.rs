@@ -55,11 +55,12 @@ impl<K: Managed> Poker<K> {
     }
 }
 
-/// Runs the controller of a kind until `stop`.
+/// Runs the controller of a kind until `stop`. `changed` is told of every change that the watch shows.
 pub async fn run<K: Kind>(
     runner: Arc<Runner<K>>,
     api: Api<DeserializeGuard<K::Object>>,
     cache: (Cache<K::Object>, reflector::store::Writer<K::Object>),
+    mut changed: impl FnMut(&K::Object) + Send + 'static,
     pokes: mpsc::UnboundedReceiver<ObjectRef<K::Object>>,
     concurrency: u16,
     stop: impl Future<Output = ()> + Send + Sync + 'static,
@@ -69,16 +70,20 @@ pub async fn run<K: Kind>(
     let (reader, writer) = cache;
     let kind = Arc::clone(&runner.kind);
     let schedule = Arc::clone(&runner.schedule);
-    let seen = move |event: &Event<K::Object>| match event {
-        Event::Apply(object) | Event::InitApply(object) => kind.seen(object),
+    let mut seen = move |event: &Event<K::Object>| match event {
+        Event::Apply(object) | Event::InitApply(object) => {
+            kind.seen(object);
+            changed(object);
+        }
         Event::Delete(object) => {
             kind.gone(object);
+            changed(object);
             schedule.forget(&object.uid().unwrap_or_default());
         }
         Event::Init | Event::InitDone => {}
     };
-    let objects = guarded::<K::Object>(api, K::KIND.label())
-        .inspect_ok(seen)
+    let objects = guarded::<K::Object>(api, K::KIND.label(), watcher::Config::default())
+        .inspect_ok(move |event| seen(event))
         .reflect(writer)
         .applied_objects();
     let pokes = futures::stream::unfold(pokes, |mut pokes| async move { pokes.recv().await.map(|poke| (poke, pokes)) });
@@ -100,12 +105,13 @@ pub async fn run<K: Kind>(
 pub async fn secondary<K>(
     api: Api<DeserializeGuard<K>>,
     name: &'static str,
+    config: watcher::Config,
     writer: reflector::store::Writer<K>,
     mut changed: impl FnMut(&K) + Send,
 ) where
     K: Managed,
 {
-    let stream = guarded::<K>(api, name).reflect(writer);
+    let stream = guarded::<K>(api, name, config).reflect(writer);
     let mut stream = std::pin::pin!(stream);
     while let Some(event) = stream.next().await {
         match event {
@@ -121,8 +127,9 @@ pub async fn secondary<K>(
 fn guarded<K: Managed>(
     api: Api<DeserializeGuard<K>>,
     name: &'static str,
+    config: watcher::Config,
 ) -> impl Stream<Item = Result<Event<K>, watcher::Error>> + Send {
-    watcher::watcher(api, watcher::Config::default().page_size(PAGE_SIZE))
+    watcher::watcher(api, config.page_size(PAGE_SIZE))
         .default_backoff()
         .try_filter_map(move |event| std::future::ready(Ok(readable(event, name))))
 }

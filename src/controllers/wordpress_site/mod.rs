@@ -12,8 +12,6 @@ mod reserve;
 mod resolve;
 mod secret;
 mod site;
-#[cfg(test)]
-mod tests;
 mod verdict;
 
 use std::collections::HashMap;
@@ -36,6 +34,7 @@ use crate::providers::ProviderError;
 use crate::runtime::metrics::{Kind as MetricKind, Metrics};
 
 use site::{Action, Done, Observed, Reservation};
+pub use verdict::reason_of;
 use verdict::Verdict;
 
 type SiteSubject = Subject<SiteKind>;
