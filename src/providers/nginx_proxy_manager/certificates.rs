@@ -159,6 +159,8 @@ impl NginxProxyManager {
     }
 
     pub(super) async fn remove_certificate(&self, id: CertificateId) -> Result<(), ProviderError> {
+        // Revoking takes certbot's lock as well, and would make a request under way fail.
+        let _turn = self.requests.turn().await?;
         let path = format!("{PATH}/{}", id.0);
         let call = Call::get("npm.certificate.get", path.clone())
             .query("expand", "proxy_hosts,redirection_hosts,dead_hosts");

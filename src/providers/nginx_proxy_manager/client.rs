@@ -71,9 +71,7 @@ impl Client {
     pub(super) async fn json<T: DeserializeOwned + Send>(&self, call: Call) -> Result<T, ProviderError> {
         let write = call.effect == Effect::Write;
         match self.with_log_in(call).await {
-            Err(error) if write && error.kind() == ErrorKind::Ambiguous && error.detail() == Some(SILENT) => {
-                Err(self.explained(error).await)
-            }
+            Err(error) if write && unexplained(&error) => Err(self.explained(error).await),
             other => other,
         }
     }
@@ -118,8 +116,9 @@ impl Client {
                 Some((at, finding)) if at.elapsed() < FINDING_KEPT => finding.clone(),
                 _ => {
                     let finding = self.look_for_reason().await;
-                    // An unknown reason is not kept: the next look may find one.
-                    if !matches!(finding, Finding::Unknown) {
+                    // Only a broken host is kept: who repairs a right must not have the next 500, which
+                    // may be a write that was stored, taken for a refusal.
+                    if matches!(finding, Finding::Broken(_)) {
                         *kept = Some((Instant::now(), finding.clone()));
                     }
                     finding
@@ -195,6 +194,16 @@ fn decoded<T: DeserializeOwned>(
     })
 }
 
+/// Whether a write was answered 500 without a word why. Certbot's failures come with its own words.
+fn unexplained(error: &ProviderError) -> bool {
+    let detail = error.detail().unwrap_or_default();
+    error.kind() == ErrorKind::Ambiguous
+        && detail.starts_with("status 500: ")
+        && !["certbot", "letsencrypt"]
+            .iter()
+            .any(|word| detail.to_ascii_lowercase().contains(word))
+}
+
 /// Whether a fresh log-in may help. A 500 to a write may be a lost data volume as well, but repeating the
 /// write blindly is not safe; the reads that follow it renew the log-in.
 fn looks_stale(reply: &Reply, effect: Effect, refused: &Refusal) -> bool {
@@ -247,8 +256,8 @@ fn refusal(
 ) -> ProviderError {
     let message = refused.message.as_str();
     let detail = match refused.stack.is_empty() {
-        true => message.to_owned(),
-        false => refused.stack.join("\n"),
+        true => format!("status {}: {message}", reply.status),
+        false => format!("status {}: {}", reply.status, refused.stack.join("\n")),
     };
     let error = match reply.status {
         429 => ProviderError::new(

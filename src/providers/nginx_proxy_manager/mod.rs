@@ -222,7 +222,9 @@ impl ReverseProxy for NginxProxyManager {
         let word = if enabled { "enable" } else { "disable" };
         let call = Call::write("npm.host.enable", Method::POST, format!("{PATH}/{}/{word}", id.0));
         match self.client.json::<Value>(call).await {
-            Err(error) if error.detail() == Some(&format!("Host is already {word}d")) => Ok(()),
+            Err(error) if error.message().contains("is already ") && error.kind() == ErrorKind::Invalid => {
+                Ok(())
+            }
             other => other.map(|_| ()),
         }
     }

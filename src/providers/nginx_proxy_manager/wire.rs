@@ -187,7 +187,7 @@ impl HostRow {
     /// As the trait shows it.
     pub(super) fn into_host(self) -> ProxyHost {
         let domains: BTreeSet<Fqdn> = parsed(&self.domain_names);
-        let address: Option<IpAddr> = self.forward_host.parse().ok();
+        let address: Option<IpAddr> = self.forward_host.trim_matches(['[', ']']).parse().ok();
         let port = u16::try_from(self.forward_port).ok().filter(|port| *port > 0);
         let certificate = (self.certificate_id > 0).then_some(CertificateId(self.certificate_id));
         let secure = certificate.is_some();
@@ -246,7 +246,7 @@ pub(super) fn host_body(spec: &ProxyHostSpec, meta: Map<String, Value>) -> Value
     json!({
         "domain_names": spec.domains.iter().map(Fqdn::as_str).collect::<Vec<_>>(),
         "forward_scheme": "http",
-        "forward_host": spec.forward_address.to_string(),
+        "forward_host": upstream(spec.forward_address),
         "forward_port": spec.forward_port,
         "certificate_id": spec.certificate.map_or(0, |id| id.0),
         "ssl_forced": secure,
@@ -255,6 +255,14 @@ pub(super) fn host_body(spec: &ProxyHostSpec, meta: Map<String, Value>) -> Value
         "block_exploits": true,
         "meta": meta,
     })
+}
+
+/// An address as nginx takes it in an upstream's URL.
+fn upstream(address: IpAddr) -> String {
+    match address {
+        IpAddr::V4(address) => address.to_string(),
+        IpAddr::V6(address) => format!("[{address}]"),
+    }
 }
 
 /// `meta` of a new host.
