@@ -149,7 +149,7 @@ pub struct Reply {
     pub reason: Option<String>,
     /// Headers.
     pub headers: HeaderMap,
-    /// Whole body, at most [`BODY_LIMIT`] bytes.
+    /// Whole body, at most `BODY_LIMIT` bytes.
     pub body: Vec<u8>,
 }
 
