@@ -12,4 +12,6 @@
 mod admin;
 mod contracts;
 mod dns_host;
+mod npm_transcripts;
 mod proxmox;
+mod reverse_proxy;
