@@ -419,60 +419,82 @@ web_server() {
 
 # WordPress' own installer, called from inside. Parameters come over standard input, each ended by a zero byte.
 read -r -d '' SETUP <<'PHP' || true
-list( $root, $url, $title, $user, $email, $name, $password ) = explode( "\0", stream_get_contents( STDIN ) );
-$host = parse_url( $url, PHP_URL_HOST );
-$_SERVER['HTTP_HOST'] = $_SERVER['SERVER_NAME'] = $host;
+$hw = array_combine(
+	array( 'root', 'url', 'title', 'user', 'email', 'name', 'password', 'end' ),
+	explode( "\0", stream_get_contents( STDIN ) )
+);
+// WordPress ends with status 0 when it dies with a page for a browser.
+$hw_done = false;
+register_shutdown_function(
+	function () use ( &$hw_done ) {
+		if ( ! $hw_done ) {
+			exit( 1 );
+		}
+	}
+);
+$_SERVER['HTTP_HOST'] = $_SERVER['SERVER_NAME'] = parse_url( $hw['url'], PHP_URL_HOST );
 $_SERVER['REQUEST_METHOD'] = 'GET';
 $_SERVER['REQUEST_URI'] = $_SERVER['PHP_SELF'] = $_SERVER['SCRIPT_NAME'] = '/wp-admin/install.php';
 $_SERVER['SERVER_PROTOCOL'] = 'HTTP/1.1';
 $_SERVER['REMOTE_ADDR'] = '127.0.0.1';
-if ( 0 === strpos( $url, 'https://' ) ) {
+if ( 0 === strpos( $hw['url'], 'https://' ) ) {
 	$_SERVER['HTTPS'] = 'on';
 }
 define( 'WP_INSTALLING', true );
 // The new owner gets their password from the hoster; WordPress shall neither mail it nor look for updates now.
 function wp_new_blog_notification() {}
 function wp_mail() { return true; }
-require $root . '/wp-load.php';
+require $hw['root'] . '/wp-load.php';
 require_once ABSPATH . 'wp-admin/includes/upgrade.php';
 add_filter( 'pre_http_request', function () { return new WP_Error( 'installing', 'no requests while installing' ); } );
-if ( ! is_blog_installed() ) {
-	wp_install( $title, $user, $email, true, '', wp_slash( $password ) );
-} elseif ( ! get_option( 'hostwright_setup' ) ) {
-	// A run was killed inside wp_install(): these three add what is missing and leave the rest.
+function hw_setup_is_finished() {
+	global $wpdb;
+	if ( ! $wpdb->get_var( "SHOW TABLES LIKE '{$wpdb->options}'" ) ) {
+		return false;
+	}
+	return (bool) $wpdb->get_var( "SELECT option_value FROM {$wpdb->options} WHERE option_name = 'hostwright_setup'" );
+}
+if ( hw_setup_is_finished() ) {
+	$hw_done = true;
+	exit( 0 );
+}
+// is_blog_installed() would die over the tables of a run that was killed while it made them.
+if ( ! $wpdb->get_var( "SHOW TABLES LIKE '{$wpdb->prefix}%'" ) ) {
+	wp_install( $hw['title'], $hw['user'], $hw['email'], true, '', wp_slash( $hw['password'] ) );
+} else {
+	// These add what is missing and leave the rest.
 	make_db_current_silent();
 	populate_options();
 	populate_roles();
-	update_option( 'blogname', $title );
-	update_option( 'admin_email', $email );
+	update_option( 'blogname', $hw['title'] );
+	update_option( 'admin_email', $hw['email'] );
 }
-if ( get_option( 'hostwright_setup' ) ) {
-	exit( 0 );
-}
-$id = username_exists( $user );
-if ( ! $id ) {
-	$id = wp_create_user( $user, wp_slash( $password ), $email );
-	if ( is_wp_error( $id ) ) {
-		fwrite( STDERR, $id->get_error_message() . "\n" );
+$hw_id = username_exists( $hw['user'] );
+if ( ! $hw_id ) {
+	$hw_id = wp_create_user( $hw['user'], wp_slash( $hw['password'] ), $hw['email'] );
+	if ( is_wp_error( $hw_id ) ) {
+		fwrite( STDERR, $hw_id->get_error_message() . "\n" );
 		exit( 1 );
 	}
 }
+$hw_account = new WP_User( $hw_id );
+$hw_account->set_role( 'administrator' );
+if ( ! wp_check_password( wp_slash( $hw['password'] ), $hw_account->user_pass, $hw_id ) ) {
+	wp_set_password( wp_slash( $hw['password'] ), $hw_id );
+}
 if ( ! term_exists( (int) get_option( 'default_category', 1 ), 'category' ) ) {
-	wp_install_defaults( $id );
+	wp_install_defaults( $hw_id );
 }
-$account = new WP_User( $id );
-$account->set_role( 'administrator' );
-if ( ! wp_check_password( wp_slash( $password ), $account->user_pass, $id ) ) {
-	wp_set_password( wp_slash( $password ), $id );
+update_option( 'siteurl', $hw['url'] );
+update_option( 'home', $hw['url'] );
+if ( '' !== $hw['name'] ) {
+	wp_update_user(
+		array( 'ID' => $hw_id, 'display_name' => wp_slash( $hw['name'] ), 'nickname' => wp_slash( $hw['name'] ) )
+	);
 }
-update_option( 'siteurl', $url );
-update_option( 'home', $url );
-if ( '' !== $name ) {
-	wp_update_user( array( 'ID' => $id, 'display_name' => wp_slash( $name ), 'nickname' => wp_slash( $name ) ) );
-}
-global $wp_rewrite;
 $wp_rewrite->set_permalink_structure( '/%year%/%monthnum%/%day%/%postname%/' );
 update_option( 'hostwright_setup', '1', false );
+$hw_done = true;
 PHP
 
 setup() {
