@@ -2,7 +2,6 @@
 //! reader of a crash-looping pod's log knows the former and a person at a prompt the latter.
 
 use std::ffi::OsStr;
-use std::fmt;
 use std::time::Duration;
 
 use clap::builder::TypedValueParser;

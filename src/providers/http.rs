@@ -149,11 +149,7 @@ pub struct Reply {
     pub reason: Option<String>,
     /// Headers.
     pub headers: HeaderMap,
-<<<<<<< HEAD
     /// Whole body, at most 10 MiB.
-=======
-    /// Whole body, at most `BODY_LIMIT` bytes.
->>>>>>> npm
     pub body: Vec<u8>,
 }
 

@@ -44,6 +44,14 @@ pub struct InstallRequest {
     pub database_password: SecretString,
 }
 
+impl InstallRequest {
+    /// The site's address as WordPress keeps it, without a final slash.
+    pub fn site_url(&self) -> String {
+        let scheme = if self.https { "https" } else { "http" };
+        format!("{scheme}://{}", self.host)
+    }
+}
+
 /// Where an installation stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum InstallState {

@@ -3,11 +3,9 @@
 //! They know nothing of the operator: a mistake in a client must not be mirrored here. Each one is a state
 //! machine with the quirks of the real program, takes faults at run time and counts its calls.
 
-<<<<<<< HEAD
 pub mod cloudflare;
-=======
 pub mod directory;
->>>>>>> npm
 pub mod faults;
 pub mod npm;
 pub mod server;
+pub mod ssh;

@@ -12,6 +12,9 @@
 mod admin;
 mod contracts;
 mod dns_host;
+mod edge;
+mod installer;
 mod npm_transcripts;
 mod proxmox;
 mod reverse_proxy;
+mod reverse_proxy_certificates;

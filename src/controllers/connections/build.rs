@@ -24,7 +24,7 @@ use crate::providers::gate::{Gate, Limits, Meter};
 use crate::providers::http::{HttpSettings, TlsTrust};
 use crate::providers::nginx_proxy_manager::{self, NpmSettings};
 use crate::providers::proxmox::{self, HaPlacement, ProxmoxSettings};
-use crate::providers::ssh_installer::{self, SshNode, SshSettings, WordPressSource};
+use crate::providers::ssh_installer::{self, ArchiveUrlError, Sha256SumError, SshNode, SshSettings, WordPressSource};
 use crate::providers::template_installer::{TemplateInstaller, TemplateSettings};
 use crate::providers::{ProviderError, SiteInstaller};
 
@@ -33,6 +33,9 @@ use crate::providers::{ProviderError, SiteInstaller};
 const CERTIFICATE_TIMEOUT: Duration = Duration::from_secs(90);
 /// Seconds that a site waits for its turn to request a certificate before it comes back later.
 const CERTIFICATE_QUEUE: Duration = Duration::from_secs(15);
+
+/// Limit for one question to a container that is on its first boot; it is near.
+const TEMPLATE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A Provider and its Secret, with the way to complain about them.
 struct Input<'a> {
@@ -199,8 +202,9 @@ impl Input<'_> {
             private_key: self.secret_text("sshPrivateKey")?,
             nodes,
             wordpress: WordPressSource {
-                archive: settings.wordpress.archive.clone(),
-                sha256: settings.wordpress.sha256.clone(),
+                archive: settings.wordpress.archive.parse().map_err(|error: ArchiveUrlError| self.invalid(error))?,
+                sha256: settings.wordpress.sha256.as_deref().map(str::parse).transpose().map_err(|error: Sha256SumError| self.invalid(error))?,
+                disallow_file_edit: true,
             },
             deadline: self.seconds(settings.deadline_seconds),
             pct: "pct".to_owned(),
@@ -213,9 +217,10 @@ impl Input<'_> {
         let template = TemplateSettings {
             health_path: settings.health_path.clone(),
             port: self.number("installer.template.port", settings.port)?,
+            timeout: TEMPLATE_TIMEOUT,
         };
         let installer = TemplateInstaller::new(template, Arc::clone(gate)).map_err(|error| self.refused(&error))?;
-        Ok(Arc::new(installer))
+        Ok(installer)
     }
 
     fn nginx_proxy_manager(&self, settings: &NginxProxyManagerProvider, gate: Arc<Gate>) -> Result<Connection, Refusal> {
@@ -247,7 +252,7 @@ impl Input<'_> {
         let connected = Proxy {
             name: self.name.clone(),
             proxy: proxy.clone(),
-            edge: Arc::new(edge),
+            edge,
             public_address,
             survey: Default::default(),
         };

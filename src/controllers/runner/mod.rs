@@ -83,7 +83,7 @@ impl<K: Kind> Runner<K> {
             return None;
         }
         let status = K::status(&object);
-        let mut subject = Subject { object, status, deleting, precise };
+        let mut subject = Subject::<K> { object, status, deleting, precise };
         if subject.object.annotations().get(PAUSED_ANNOTATION).is_some_and(|value| value == "true") {
             subject.status = self.kind.paused(&subject, Timestamp::now());
             return Some(self.stored(&mut subject).await.unwrap_or(Next::Settled));

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::kind::{Kind, Managed, Subject};
 use super::patch::merge_patch;
 use crate::api::FINALIZER;
-use crate::runtime::metrics::{Kind as MetricKind, Metrics, WriteResult, WriteVerb};
+use crate::runtime::metrics::{Metrics, WriteResult, WriteVerb};
 
 /// A write that did not happen.
 #[derive(Debug, thiserror::Error)]

@@ -1,6 +1,5 @@
 //! Doing: one action, one or few outside calls, and what came of it.
 
-use kube::ResourceExt;
 use kube::runtime::reflector::ObjectRef;
 
 use super::resolve::{Backends, Resolved};

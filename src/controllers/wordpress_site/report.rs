@@ -1,7 +1,6 @@
 //! The new status: from the verdict, what the actions came to, and the old status. Pure.
 
 use jiff::Timestamp;
-use kube::ResourceExt;
 
 use super::SiteSubject;
 use super::site::{Action, Done};
@@ -18,7 +17,7 @@ type Results<'a> = [(&'a Action, Result<Outcome<Done>, ProviderError>)];
 
 /// The new status.
 pub fn status(subject: &SiteSubject, verdict: &Verdict, outcomes: &Results<'_>, terms: Option<&super::site::Terms>, now: Timestamp) -> WordPressSiteStatus {
-    let generation = subject.object.meta().generation;
+    let generation = subject.object.metadata.generation;
     let mut status = subject.status.clone();
     status.observed_generation = generation;
     status.node = verdict.node.clone();
@@ -135,7 +134,7 @@ pub fn paused(subject: &SiteSubject, now: Timestamp) -> WordPressSiteStatus {
     let message = "Paused by the annotation hostwright.dev/paused; nothing is done outside until it is removed.";
     let kept: Vec<_> = status.conditions.iter().filter(|c| c.type_ != kinds::SYNCED && c.type_ != kinds::STALLED).cloned().collect();
     let synced = Finding::new(kinds::SYNCED, State::False, reasons::PAUSED, message);
-    let mut conditions = merge(&status.conditions, &[synced], subject.object.meta().generation, now);
+    let mut conditions = merge(&status.conditions, &[synced], subject.object.metadata.generation, now);
     let at = kept.iter().position(|c| c.type_ == kinds::READY).map_or(0, |at| at + 1);
     let (before, after) = kept.split_at(at.min(kept.len()));
     status.conditions = before.iter().cloned().chain(conditions.drain(..)).chain(after.iter().cloned()).collect();
