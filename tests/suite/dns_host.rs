@@ -282,6 +282,16 @@ async fn a_lost_answer_is_ambiguous_and_heals<F: Fixture>() {
         status: 502,
         body: "<html>Bad gateway</html>".into(),
     };
+    // A failure of theirs before the effect looks the same as one after it.
+    let early = Trouble::Refuse {
+        status: 503,
+        body: String::new(),
+        retry_after: None,
+    };
+    scene.fixture.trouble(true, early, Some(1));
+    let create = RecordChange::Create(spec("early.example.com", address(1)));
+    assert_eq!(kind(&scene.one(create).await), ErrorKind::Ambiguous);
+    assert_eq!(scene.of("early.example.com").await, []);
     let troubles = [failure, Trouble::CutAfter, Trouble::Truncate, Trouble::HangAfter];
     for (place, trouble) in troubles.into_iter().enumerate() {
         let name = format!("shop{place}.example.com");

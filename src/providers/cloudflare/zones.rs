@@ -82,7 +82,10 @@ async fn listed(client: &Client, name: &Fqdn) -> Result<Option<ZoneId>, Provider
     let call = Call::get("zones.list", "/zones")
         .query("name", name)
         .query("per_page", PAGE);
-    let zones: Vec<wire::Zone> = client.result(call).await?;
+    let envelope = client.call::<Vec<wire::Zone>>(call).await?;
+    let zones = envelope.result.unwrap_or_default();
+    let total = envelope.result_info.and_then(|info| info.total_count);
+    let complete = u64::try_from(zones.len()).ok() == total;
     // The filter is not trusted: a zone that was not asked for would receive somebody else's records.
     let mut ours: Vec<wire::Zone> = zones.into_iter().filter(|zone| is(zone, name)).collect();
     if ours.len() > 1 {
@@ -97,7 +100,9 @@ async fn listed(client: &Client, name: &Fqdn) -> Result<Option<ZoneId>, Provider
         }
     }
     let Some(zone) = ours.pop() else {
-        return Ok(None);
+        // Only a listing that says that it is complete proves that there is no such zone.
+        let unproven = || ProviderError::new(ErrorKind::Unexpected, "zones.list: the listing is incomplete");
+        return if complete { Ok(None) } else { Err(unproven()) };
     };
     checked_id(&zone.id).map_err(|error| error.as_kind(ErrorKind::Unexpected))?;
     Ok(Some(ZoneId(zone.id)))

@@ -504,6 +504,28 @@ async fn nothing_is_sent_while_blocked() {
 }
 
 #[tokio::test]
+async fn a_block_in_the_middle_stops_the_rest() {
+    let scene = scene(|_| {}, None).await;
+    scene.fixture.server.faults.order(Fault {
+        method: Some("POST".to_owned()),
+        path_contains: "/batch".to_owned(),
+        skip: 1,
+        times: Some(1),
+        trouble: Trouble::Refuse {
+            status: 429,
+            body: "error code: 1015".to_owned(),
+            retry_after: Some(60),
+        },
+    });
+    let outcomes = scene.apply(&creates(600)).await;
+    assert!(outcomes[..200].iter().all(Result::is_ok));
+    let throttled = |outcome| matches!(kind(outcome), ErrorKind::Throttled { retry_after: Some(_) });
+    assert!(outcomes[200..].iter().all(throttled));
+    assert_eq!(scene.fixture.writes(), 2);
+    scene.fixture.finish();
+}
+
+#[tokio::test]
 async fn calls_slow_down_before_the_limit_is_reached() {
     let scene = scene(|_| {}, None).await;
     let window = Duration::from_secs(300);
