@@ -1,0 +1,254 @@
+//! The API server of the stage, as a process that ends with this one.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use kube::Client;
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use serde::Deserialize;
+use serde_json::Value;
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
+use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+
+/// Limit for the start of the API server; it takes some 4 s on two idle cores.
+const START_LIMIT: Duration = Duration::from_secs(120);
+/// Limit for stopping it.
+const STOP_LIMIT: Duration = Duration::from_secs(30);
+
+/// The stage could not be set.
+#[derive(Debug, thiserror::Error)]
+pub enum StageError {
+    /// A program of the stage is missing.
+    #[error("{0} is missing; run `make devcluster`")]
+    Missing(PathBuf),
+    /// A file or process failed.
+    #[error("{what}: {source}")]
+    Io {
+        /// What was tried.
+        what: String,
+        /// What went wrong.
+        source: io::Error,
+    },
+    /// The Kubernetes API refused.
+    #[error("the API server refused: {0}")]
+    Api(#[from] Box<kube::Error>),
+    /// Anything else.
+    #[error("{0}")]
+    Other(String),
+}
+
+impl From<kube::Error> for StageError {
+    fn from(error: kube::Error) -> Self {
+        Self::Api(Box::new(error))
+    }
+}
+
+fn failed(what: impl Into<String>) -> impl FnOnce(io::Error) -> StageError {
+    let what = what.into();
+    move |source| StageError::Io { what, source }
+}
+
+/// How the cluster is started.
+#[derive(Debug, Clone)]
+pub struct ClusterOptions {
+    /// Folder for its data, logs and kubeconfigs.
+    pub folder: PathBuf,
+    /// Folder with the programs `devcluster` and the rendered chart, by default `target/devcluster`.
+    pub programs: PathBuf,
+    /// A line for every request to the API server.
+    pub audit_log: Option<PathBuf>,
+}
+
+impl ClusterOptions {
+    /// A cluster in `folder`, with the programs where the Makefile builds them.
+    pub fn new(folder: impl Into<PathBuf>) -> Self {
+        let programs = std::env::var_os("HOSTWRIGHT_DEVCLUSTER")
+            .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("target/devcluster"), PathBuf::from);
+        Self { folder: folder.into(), programs, audit_log: None }
+    }
+}
+
+/// What the supervisor writes about the cluster.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct State {
+    server: String,
+    admin_kubeconfig: PathBuf,
+    operator_kubeconfig: PathBuf,
+    apiserver_pid: u32,
+}
+
+/// A running API server with its controller-manager. Dropping it ends both.
+#[derive(Debug)]
+pub struct Cluster {
+    _process: Child,
+    commands: ChildStdin,
+    answers: Lines<BufReader<ChildStdout>>,
+    state: State,
+    programs: PathBuf,
+}
+
+impl Cluster {
+    /// Starts the cluster and waits until it serves.
+    ///
+    /// # Errors
+    /// When the program is missing, or it does not come up in time.
+    pub async fn start(options: &ClusterOptions) -> Result<Self, StageError> {
+        let program = options.programs.join("devcluster");
+        if !program.exists() {
+            return Err(StageError::Missing(program));
+        }
+        std::fs::create_dir_all(&options.folder).map_err(failed(format!("cannot make {}", options.folder.display())))?;
+        let mut command = Command::new(&program);
+        command.arg("up").arg("--dir").arg(&options.folder).arg("--exit-with-stdin");
+        if let Some(audit_log) = &options.audit_log {
+            command.arg("--audit-log").arg(audit_log);
+        }
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
+        let mut process = command.spawn().map_err(failed(format!("cannot start {}", program.display())))?;
+        let (Some(commands), Some(output)) = (process.stdin.take(), process.stdout.take()) else {
+            return Err(StageError::Other("the cluster's process has no pipes".to_owned()));
+        };
+        let mut answers = BufReader::new(output).lines();
+        let path = answer(&mut answers, "ready", START_LIMIT).await?;
+        let text = std::fs::read(&path).map_err(failed(format!("cannot read {path}")))?;
+        let state = serde_json::from_slice(&text).map_err(|error| StageError::Other(format!("{path}: {error}")))?;
+        Ok(Self { _process: process, commands, answers, state, programs: options.programs.clone() })
+    }
+
+    /// Address of the API server.
+    pub fn server(&self) -> &str {
+        &self.state.server
+    }
+
+    /// Process id of the API server at its first start.
+    pub fn apiserver_pid(&self) -> u32 {
+        self.state.apiserver_pid
+    }
+
+    /// Kubeconfig of the administrator.
+    pub fn admin_kubeconfig(&self) -> &Path {
+        &self.state.admin_kubeconfig
+    }
+
+    /// Kubeconfig of the operator, with the rights that the chart ships.
+    pub fn operator_kubeconfig(&self) -> &Path {
+        &self.state.operator_kubeconfig
+    }
+
+    /// The program that is also `kubectl`.
+    pub fn program(&self) -> PathBuf {
+        self.programs.join("devcluster")
+    }
+
+    /// A client of the administrator.
+    ///
+    /// # Errors
+    /// When the kubeconfig cannot be used.
+    pub async fn admin(&self) -> Result<Client, StageError> {
+        client(&self.state.admin_kubeconfig).await
+    }
+
+    /// A client of the operator.
+    ///
+    /// # Errors
+    /// When the kubeconfig cannot be used.
+    pub async fn operator(&self) -> Result<Client, StageError> {
+        client(&self.state.operator_kubeconfig).await
+    }
+
+    /// Stops the API server and leaves its data.
+    ///
+    /// # Errors
+    /// When it does not stop in time.
+    pub async fn stop_apiserver(&mut self) -> Result<(), StageError> {
+        self.command("stop-apiserver", "stopped", STOP_LIMIT).await
+    }
+
+    /// Starts the API server again at the same address.
+    ///
+    /// # Errors
+    /// When it does not come up in time.
+    pub async fn start_apiserver(&mut self) -> Result<(), StageError> {
+        self.command("start-apiserver", "ready", START_LIMIT).await
+    }
+
+    async fn command(&mut self, command: &str, answered: &str, limit: Duration) -> Result<(), StageError> {
+        self.commands.write_all(format!("{command}\n").as_bytes()).await.map_err(failed(command))?;
+        self.commands.flush().await.map_err(failed(command))?;
+        answer(&mut self.answers, answered, limit).await.map(drop)
+    }
+
+    /// Applies the resource definitions and the chart's rights, and waits until they hold.
+    ///
+    /// # Errors
+    /// When `kubectl` fails.
+    pub async fn install(&self) -> Result<(), StageError> {
+        let definitions = crate::api::crds::files().map_err(StageError::Other)?;
+        let text: Vec<String> = definitions.into_iter().map(|file| file.text).collect();
+        self.kubectl(&["apply", "--server-side", "-f", "-"], &text.join("---\n")).await?;
+        self.kubectl(&["wait", "--for=condition=Established", "crd", "--all", "--timeout=60s"], "").await?;
+        let namespace = super::OPERATOR_NAMESPACE;
+        self.kubectl(&["create", "namespace", namespace], "").await?;
+        let rights = self.programs.join("rights.yaml");
+        if !rights.exists() {
+            return Err(StageError::Missing(rights));
+        }
+        let rights = std::fs::read_to_string(&rights).map_err(failed("cannot read the chart's rights"))?;
+        self.kubectl(&["apply", "-n", namespace, "-f", "-"], &rights).await.map(drop)
+    }
+
+    /// Applies objects.
+    ///
+    /// # Errors
+    /// When `kubectl` fails.
+    pub async fn apply(&self, objects: &[Value]) -> Result<(), StageError> {
+        let text: Vec<String> = objects.iter().map(Value::to_string).collect();
+        self.kubectl(&["apply", "--server-side", "-f", "-"], &text.join("\n---\n")).await.map(drop)
+    }
+
+    /// Runs `kubectl` as the administrator with `input` on its standard input; the output on success.
+    ///
+    /// # Errors
+    /// With its error output when it fails.
+    pub async fn kubectl(&self, arguments: &[&str], input: &str) -> Result<String, StageError> {
+        let mut command = Command::new(self.program());
+        command.arg("kubectl").arg("--kubeconfig").arg(&self.state.admin_kubeconfig).args(arguments);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+        let mut process = command.spawn().map_err(failed("cannot start kubectl"))?;
+        if let Some(mut stdin) = process.stdin.take() {
+            // A kubectl that does not read its input closes it early.
+            let _ = stdin.write_all(input.as_bytes()).await;
+        }
+        let output = process.wait_with_output().await.map_err(failed("kubectl"))?;
+        if !output.status.success() {
+            let said = String::from_utf8_lossy(&output.stderr);
+            return Err(StageError::Other(format!("kubectl {}: {}", arguments.join(" "), said.trim())));
+        }
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+}
+
+async fn client(kubeconfig: &Path) -> Result<Client, StageError> {
+    let path = kubeconfig.display();
+    let read = Kubeconfig::read_from(kubeconfig).map_err(|error| StageError::Other(format!("{path}: {error}")))?;
+    let config = kube::Config::from_custom_kubeconfig(read, &KubeConfigOptions::default()).await;
+    let config = config.map_err(|error| StageError::Other(format!("{path}: {error}")))?;
+    Ok(Client::try_from(config)?)
+}
+
+/// Waits for the line that begins with a word, and returns what follows it.
+async fn answer(lines: &mut Lines<BufReader<ChildStdout>>, word: &str, limit: Duration) -> Result<String, StageError> {
+    let search = async {
+        while let Some(line) = lines.next_line().await.map_err(failed("cannot read the cluster's answer"))? {
+            if let Some(rest) = line.strip_prefix(word) {
+                return Ok(rest.trim().to_owned());
+            }
+        }
+        Err(StageError::Other(format!("the cluster ended before it said {word}; its reason stands above")))
+    };
+    let late = |_| StageError::Other(format!("the cluster did not say {word} within {} s", limit.as_secs()));
+    tokio::time::timeout(limit, search).await.map_err(late)?
+}
