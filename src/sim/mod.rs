@@ -3,5 +3,7 @@
 //! They know nothing of the operator: a mistake in a client must not be mirrored here. Each one is a state
 //! machine with the quirks of the real program, takes faults at run time and counts its calls.
 
+pub mod directory;
 pub mod faults;
+pub mod proxmox;
 pub mod server;
