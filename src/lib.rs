@@ -9,6 +9,7 @@
 //! | [`controllers`] | gate, observe, plan, act, report, requeue | all of the above |
 //! | [`runtime`] | process: logs, metrics, admin server, shutdown | `domain`, `providers::gate` |
 //! | `sim` | the vendors' simulators (feature `sim`) | nothing of the above |
+//! | `stage` | API server, simulators and manifests for demo, tests and benchmark (feature `sim`) | `sim`, `api`, `config` |
 
 pub mod api;
 pub mod config;
@@ -18,3 +19,5 @@ pub mod providers;
 pub mod runtime;
 #[cfg(feature = "sim")]
 pub mod sim;
+#[cfg(feature = "sim")]
+pub mod stage;

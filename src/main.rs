@@ -57,8 +57,7 @@ async fn run(options: RunOptions) -> Result<(), Failure> {
         },
     };
     tracing::info!(cluster = %settings.cluster, version = env!("CARGO_PKG_VERSION"), "the operator starts");
-    let stop = shutdown.clone();
-    let controllers = operator::run(client, settings, metrics, || readiness.set_ready(), async move { stop.wait().await });
+    let controllers = operator::run(client, settings, metrics, || readiness.set_ready(), shutdown.clone());
     tokio::select! {
         () = controllers => {}
         () = async { shutdown.wait().await; tokio::time::sleep(DRAIN_LIMIT).await } => {

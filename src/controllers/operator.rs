@@ -1,7 +1,6 @@
 //! Puts the controllers together and runs them: watches, caches, connections, kinds.
 
 use std::collections::HashMap;
-use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use k8s_openapi::api::core::v1::Secret;
@@ -18,6 +17,7 @@ use super::wordpress_site::SiteKind;
 use crate::api::{Plan, Provider, WordPressSite};
 use crate::domain::{ClusterId, OwnerMark};
 use crate::runtime::metrics::Metrics;
+use crate::runtime::shutdown::Shutdown;
 
 /// Settings of the controllers.
 #[derive(Debug, Clone)]
@@ -34,9 +34,9 @@ pub struct Settings {
     pub pace: Pace,
 }
 
-/// Runs all controllers until `stop`, then ends the passes under way. `ready` is called once all caches are
+/// Runs all controllers until `shutdown`, then ends the passes under way. `ready` is called once all caches are
 /// filled.
-pub async fn run(client: Client, settings: Settings, metrics: Metrics, ready: impl FnOnce() + Send, stop: impl Future<Output = ()> + Clone + Send + Sync + 'static) {
+pub async fn run(client: Client, settings: Settings, metrics: Metrics, ready: impl FnOnce() + Send, shutdown: Shutdown) {
     let (providers, providers_writer) = reflector::store::<Provider>();
     let (sites, sites_writer) = reflector::store::<WordPressSite>();
     let (plans, plans_writer) = reflector::store::<Plan>();
@@ -75,7 +75,7 @@ pub async fn run(client: Client, settings: Settings, metrics: Metrics, ready: im
     };
     let provider_api = Api::<DeserializeGuard<Provider>>::all(client.clone());
 
-    let provider_run = runner::run(provider_runner, provider_api, (providers.clone(), providers_writer), provider_changes, provider_pokes, settings.concurrency, stop.clone());
+    let provider_run = runner::run(provider_runner, provider_api, (providers.clone(), providers_writer), provider_changes, provider_pokes, settings.concurrency, stopped(shutdown.clone()));
     let caches = async {
         // A site must not be judged by a cache that has not been filled.
         let _ = tokio::join!(providers.wait_until_ready(), plans.wait_until_ready(), secrets.wait_until_ready());
@@ -83,10 +83,14 @@ pub async fn run(client: Client, settings: Settings, metrics: Metrics, ready: im
     let site_run = async {
         caches.await;
         ready();
-        runner::run(site_runner, site_api, (sites, sites_writer), |_: &WordPressSite| {}, site_pokes, settings.concurrency, stop).await;
+        runner::run(site_runner, site_api, (sites, sites_writer), |_: &WordPressSite| {}, site_pokes, settings.concurrency, stopped(shutdown)).await;
     };
     tokio::join!(provider_run, site_run);
     waking.abort();
+}
+
+async fn stopped(shutdown: Shutdown) {
+    shutdown.wait().await;
 }
 
 fn runner_of<K: Kind>(client: &Client, kind: Arc<K>, schedule: Arc<Schedule<K::Object>>, metrics: &Metrics) -> Arc<Runner<K>> {

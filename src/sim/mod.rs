@@ -7,5 +7,6 @@ pub mod cloudflare;
 pub mod directory;
 pub mod faults;
 pub mod npm;
+pub mod proxmox;
 pub mod server;
 pub mod ssh;

@@ -4,7 +4,9 @@
 mod backends;
 mod cluster;
 mod manifests;
+mod simulate;
 
 pub use backends::{Backends, BackendsOptions, CLOUDFLARE_ZONE, PUBLIC_ADDRESS};
 pub use cluster::{Cluster, ClusterOptions, StageError};
 pub use manifests::{OPERATOR_NAMESPACE, Pool, foundations, plan, site};
+pub use simulate::simulate;
