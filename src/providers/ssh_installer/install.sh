@@ -454,6 +454,8 @@ if ( 0 === strpos( $hw['url'], 'https://' ) ) {
 	$_SERVER['HTTPS'] = 'on';
 }
 define( 'WP_INSTALLING', true );
+// Loading WordPress dies over the tables of a run that was killed while it made them, except in a repair.
+define( 'WP_REPAIRING', true );
 // The new owner gets their password from the hoster; WordPress shall neither mail it nor look for updates now.
 function wp_new_blog_notification() {}
 function wp_mail() { return true; }
@@ -471,7 +473,6 @@ if ( hw_setup_is_finished() ) {
 	$hw_done = true;
 	exit( 0 );
 }
-// is_blog_installed() would die over the tables of a run that was killed while it made them.
 if ( ! $wpdb->get_var( "SHOW TABLES LIKE '{$wpdb->prefix}%'" ) ) {
 	wp_install( $hw['title'], $hw['user'], $hw['email'], true, '', wp_slash( $hw['password'] ) );
 } else {
