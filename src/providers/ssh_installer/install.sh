@@ -13,6 +13,7 @@ set -euo pipefail
 readonly STATE=/var/lib/hostwright
 readonly LOG=/var/log/hostwright-install.log
 readonly ROOT=/var/www/html
+readonly SIGNATURE='// Written by Hostwright when the site was installed; yours to change afterwards.'
 readonly LOCK_SECONDS=240
 readonly APT_SECONDS=600
 STEP=start
@@ -102,11 +103,23 @@ check_system() {
   esac
 }
 
+check_parameters() {
+  local name
+  for name in OWNER SITE_HOST SITE_URL ADMIN_USER ADMIN_EMAIL ADMIN_PASSWORD SOURCE; do
+    name=HOSTWRIGHT_$name
+    [ -n "${!name}" ] || refuse "the parameter $name is missing"
+  done
+}
+
+# A site that somebody else installed is a customer's work: never set up over it.
 check_owner() {
   local mark
-  [ -f "$STATE/installed" ] || return 0
-  mark=$(sed -n 1p "$STATE/installed")
-  [ "$mark" = "$HOSTWRIGHT_OWNER" ] || refuse 'the container already has the WordPress of another owner'
+  if [ -f "$STATE/installed" ]; then
+    mark=$(sed -n 1p "$STATE/installed")
+    [ "$mark" = "$HOSTWRIGHT_OWNER" ] || refuse 'the container already has the WordPress of another owner'
+  elif [ -f "$ROOT/wp-config.php" ] && ! grep --quiet --fixed-strings "$SIGNATURE" "$ROOT/wp-config.php"; then
+    refuse 'the container already has a WordPress that Hostwright did not install; it is left as it is'
+  fi
 }
 
 # Two runs never overlap; a run whose connection was lost ends at its next word, and its lock with it.
@@ -134,10 +147,13 @@ installer_is_closed() {
   [ "$status" = 403 ]
 }
 
+# A plugin of the owner's may have moved the login page since; what counts is that PHP answers.
 finished_before() {
+  local status
   [ -f "$STATE/installed" ] || return 1
   [ "$(sed -n 2p "$STATE/installed")" = "$HOSTWRIGHT_SITE_HOST" ] || return 1
-  login_page_answers && installer_is_closed
+  status=$(fetch --output /dev/null --write-out '%{http_code}' http://127.0.0.1/wp-login.php) || return 1
+  [ "$status" -lt 500 ] && installer_is_closed
 }
 
 missing_packages() {
@@ -291,9 +307,8 @@ obtain_wordpress() {
 code() {
   local work aside
   step code
-  if [ -f "$ROOT/wp-includes/version.php" ] && [ -f "$STATE/code" ]; then
-    return
-  fi
+  # It comes there whole, by one rename.
+  [ ! -f "$ROOT/wp-includes/version.php" ] || return 0
   # Beside its final place, so that the move at the end is a rename.
   mkdir -p "$(dirname "$ROOT")"
   rm -rf "$(dirname "$ROOT")"/.hostwright-new.*
@@ -304,20 +319,18 @@ code() {
   chown -R www-data:www-data "$UNPACKED/wp-content"
   find "$UNPACKED" -type d -exec chmod 0750 {} +
   find "$UNPACKED" -type f -exec chmod 0640 {} +
-  if [ -e "$ROOT" ] && [ ! -f "$ROOT/wp-includes/version.php" ]; then
+  if [ -e "$ROOT" ]; then
+    # The web server's own page.
     aside="$ROOT.before-hostwright.$(date -u +%Y%m%dT%H%M%SZ)"
     mv -T "$ROOT" "$aside"
   fi
-  if [ ! -e "$ROOT" ]; then
-    mv -T "$UNPACKED" "$ROOT"
-  fi
+  mv -T "$UNPACKED" "$ROOT"
   rm -rf "$work"
-  printf '%s\n' "$HOSTWRIGHT_SOURCE" | put "$STATE/code" 0600 root:root
 }
 
 print_configuration() {
   local key
-  printf '%s\n' '<?php' '// Written by Hostwright when the site was installed; yours to change afterwards.' \
+  printf '%s\n' '<?php' "$SIGNATURE" \
     "define( 'DB_NAME', 'wordpress' );" \
     "define( 'DB_USER', 'wordpress' );" \
     "define( 'DB_PASSWORD', $(php_text "$HOSTWRIGHT_DATABASE_PASSWORD") );" \
@@ -441,6 +454,8 @@ if ( 0 === strpos( $hw['url'], 'https://' ) ) {
 	$_SERVER['HTTPS'] = 'on';
 }
 define( 'WP_INSTALLING', true );
+// Loading WordPress dies over the tables of a run that was killed while it made them, except in a repair.
+define( 'WP_REPAIRING', true );
 // The new owner gets their password from the hoster; WordPress shall neither mail it nor look for updates now.
 function wp_new_blog_notification() {}
 function wp_mail() { return true; }
@@ -458,7 +473,6 @@ if ( hw_setup_is_finished() ) {
 	$hw_done = true;
 	exit( 0 );
 }
-// is_blog_installed() would die over the tables of a run that was killed while it made them.
 if ( ! $wpdb->get_var( "SHOW TABLES LIKE '{$wpdb->prefix}%'" ) ) {
 	wp_install( $hw['title'], $hw['user'], $hw['email'], true, '', wp_slash( $hw['password'] ) );
 } else {
@@ -508,7 +522,7 @@ setup() {
 
 check() {
   step check
-  login_page_answers || fail 'the login page does not answer inside the container'
+  [ -f "$STATE/installed" ] || login_page_answers || fail 'the login page does not answer inside the container'
   installer_is_closed || fail 'the installer is still open to visitors'
 }
 
@@ -535,6 +549,7 @@ main() {
   cd /
   trap 'ended $?' EXIT
   check_system
+  check_parameters
   install -d -m 0700 "$STATE"
   (umask 077 && : >>"$LOG")
   take_lock
