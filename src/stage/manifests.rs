@@ -10,10 +10,10 @@ use super::backends::{Backends, CLOUDFLARE_TOKEN, CLOUDFLARE_ZONE, NPM_LOGIN, PR
 pub const OPERATOR_NAMESPACE: &str = "hostwright-system";
 
 /// What a Provider of containers may give out.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Pool {
     /// Prefix of the Providers' names, so that several sets can live in one cluster.
-    pub name: &'static str,
+    pub name: String,
     /// First number of a container.
     pub first_vmid: u32,
     /// How many numbers there are.
@@ -31,7 +31,7 @@ pub struct Pool {
 impl Default for Pool {
     fn default() -> Self {
         Self {
-            name: "",
+            name: String::new(),
             first_vmid: 5_000,
             vmids: 1_000,
             // 154 addresses, as 100 to 253 of a /24 are in the hosting that this project began with.

@@ -18,3 +18,5 @@ mod npm_transcripts;
 mod proxmox;
 mod reverse_proxy;
 mod reverse_proxy_certificates;
+mod site_life;
+mod world;

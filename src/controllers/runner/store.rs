@@ -94,7 +94,7 @@ impl<K: Kind> Store<K> {
             other => return other.map(Some),
         }
         self.metrics.api_read(K::KIND);
-        let fresh = trimmed(self.read(&subject.object).await?);
+        let fresh = trimmed(self.read(&subject.object).await.map_err(|_| StoreError::Stale)?);
         if fresh.uid() != subject.object.uid() || K::status(&fresh) != before {
             return Err(StoreError::Stale);
         }

@@ -51,6 +51,7 @@ pub(super) struct Param {
     /// First release that has it.
     pub(super) since: PveVersion,
     /// It is part of the path.
+    #[allow(dead_code)]
     pub(super) in_path: bool,
 }
 

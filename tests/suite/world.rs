@@ -1,0 +1,300 @@
+//! The world that tests of the operator play in: one real API server for the whole test program, and for each
+//! test a namespace, simulated back-ends and an operator of its own.
+
+#![allow(dead_code)]
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use hostwright::api::{WordPressSite, WordPressSiteStatus};
+use hostwright::controllers::operator::{self, Settings};
+use hostwright::controllers::runner::Pace;
+use hostwright::runtime::metrics::Metrics;
+use hostwright::runtime::shutdown::{Shutdown, ShutdownTrigger};
+use hostwright::stage::{Backends, BackendsOptions, Cluster, ClusterOptions, OPERATOR_NAMESPACE, Pool, foundations, plan, site};
+use kube::api::{DeleteParams, Patch, PatchParams};
+use kube::{Api, Client, ResourceExt};
+use serde_json::{Value, json};
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::OnceCell;
+
+/// Longest wait for anything: a pass takes milliseconds here, but the machine may be busy.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+/// How often a condition is looked at.
+const LOOK: Duration = Duration::from_millis(25);
+
+/// Paths of the shared cluster.
+#[derive(Debug)]
+pub struct Shared {
+    pub admin: PathBuf,
+    pub operator: PathBuf,
+    pub cluster: tokio::sync::Mutex<Cluster>,
+    // Held so that the folder lives as long as the program.
+    _folder: tempfile::TempDir,
+    // The cluster's pipes belong to this runtime; those of the tests come and go.
+    _runtime: Runtime,
+}
+
+static SHARED: OnceCell<Shared> = OnceCell::const_new();
+static WORLDS: AtomicU32 = AtomicU32::new(0);
+
+/// The API server of the test program, started by the first test that needs it.
+pub async fn shared() -> &'static Shared {
+    SHARED
+        .get_or_init(|| async {
+            tokio::task::spawn_blocking(|| {
+                let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+                let folder = tempfile::tempdir().unwrap();
+                let cluster = runtime.block_on(async {
+                    let cluster = Cluster::start(&ClusterOptions::new(folder.path().join("cluster"))).await.unwrap();
+                    cluster.install().await.unwrap();
+                    cluster
+                });
+                Shared {
+                    admin: cluster.admin_kubeconfig().to_owned(),
+                    operator: cluster.operator_kubeconfig().to_owned(),
+                    cluster: tokio::sync::Mutex::new(cluster),
+                    _folder: folder,
+                    _runtime: runtime,
+                }
+            })
+            .await
+            .unwrap()
+        })
+        .await
+}
+
+/// A client from a kubeconfig.
+pub async fn client(kubeconfig: &std::path::Path) -> Client {
+    hostwright::runtime::kubernetes::client(Some(kubeconfig.as_os_str())).await.unwrap()
+}
+
+/// Waits until a look succeeds; its last answer is the failure's message.
+pub async fn eventually<T, F>(what: &str, mut look: impl FnMut() -> F) -> T
+where
+    F: Future<Output = Result<T, String>>,
+{
+    let begun = tokio::time::Instant::now();
+    loop {
+        match look().await {
+            Ok(value) => return value,
+            Err(seen) if begun.elapsed() > PATIENCE => panic!("{what}: not within {PATIENCE:?}; last seen: {seen}"),
+            Err(_) => tokio::time::sleep(LOOK).await,
+        }
+    }
+}
+
+/// One running operator. `kill` ends it as kill -9 would: whatever it was doing is dropped where it stands.
+pub struct Operator {
+    runtime: Option<Runtime>,
+    trigger: ShutdownTrigger,
+    done: tokio::sync::oneshot::Receiver<()>,
+    pub metrics: Metrics,
+}
+
+impl Operator {
+    /// Ends it in the middle of whatever it is doing.
+    pub fn kill(mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+
+    /// Asks it to stop and waits for that.
+    pub async fn stop(mut self) {
+        self.trigger.request();
+        let _ = tokio::time::timeout(PATIENCE, &mut self.done).await;
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+impl Drop for Operator {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+/// The times of an operator under test: short waits, and a resync that is not waited for.
+pub fn pace() -> Pace {
+    Pace {
+        poll_min: Duration::from_millis(10),
+        poll_max: Duration::from_millis(200),
+        retry_min: Duration::from_millis(50),
+        retry_max: Duration::from_millis(500),
+        resync: Duration::from_secs(600),
+        deadline: Duration::from_secs(20),
+    }
+}
+
+/// A namespace with back-ends of its own.
+pub struct World {
+    pub namespace: String,
+    pub admin: Client,
+    pub backends: Backends,
+    pub pool: Pool,
+    /// API server address for the operator, when it goes through something.
+    pub operator_kubeconfig: PathBuf,
+    pub pace: Pace,
+}
+
+impl World {
+    /// A world whose back-ends behave as told.
+    pub async fn with(options: BackendsOptions, pool: Pool) -> Self {
+        let shared = shared().await;
+        let number = WORLDS.fetch_add(1, Ordering::SeqCst);
+        let namespace = format!("world-{number}");
+        let pool = Pool { name: format!("w{number}-"), ..pool };
+        let admin = client(&shared.admin).await;
+        let backends = Backends::start(options).await.unwrap();
+        let world = Self {
+            namespace: namespace.clone(),
+            admin,
+            backends,
+            pool,
+            operator_kubeconfig: shared.operator.clone(),
+            pace: pace(),
+        };
+        world.apply(&json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})).await;
+        for object in foundations(&world.backends, &world.pool) {
+            world.apply(&object).await;
+        }
+        world.apply(&plan(&world.plan(), &world.pool, 2048, 20, true)).await;
+        world
+    }
+
+    /// A world with well-behaved back-ends.
+    pub async fn new() -> Self {
+        Self::with(BackendsOptions::default(), Pool::default()).await
+    }
+
+    /// Name of the world's Plan.
+    pub fn plan(&self) -> String {
+        format!("{}basic", self.pool.name)
+    }
+
+    /// Name of one of the world's Providers.
+    pub fn provider(&self, name: &str) -> String {
+        format!("{}{name}", self.pool.name)
+    }
+
+    /// Starts an operator for this namespace.
+    pub async fn operator(&self) -> Operator {
+        let settings = Settings {
+            cluster: self.namespace.parse().unwrap(),
+            namespace: OPERATOR_NAMESPACE.to_owned(),
+            watch_namespace: Some(self.namespace.clone()),
+            concurrency: 32,
+            pace: self.pace,
+        };
+        let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+        let (trigger, shutdown) = Shutdown::manual();
+        let metrics = Metrics::new();
+        let (finished, done) = tokio::sync::oneshot::channel();
+        let (ready, is_ready) = tokio::sync::oneshot::channel();
+        let kubeconfig = self.operator_kubeconfig.clone();
+        let counted = metrics.clone();
+        runtime.spawn(async move {
+            let client = client(&kubeconfig).await;
+            let ready = || {
+                let _ = ready.send(());
+            };
+            operator::run(client, settings, counted, ready, shutdown).await;
+            let _ = finished.send(());
+        });
+        tokio::time::timeout(PATIENCE, is_ready).await.expect("the operator fills its caches").expect("the operator runs");
+        Operator { runtime: Some(runtime), trigger, done, metrics }
+    }
+
+    /// Sites of this world.
+    pub fn sites(&self) -> Api<WordPressSite> {
+        Api::namespaced(self.admin.clone(), &self.namespace)
+    }
+
+    /// A site's manifest.
+    pub fn site(&self, name: &str) -> Value {
+        site(&self.namespace, name, &format!("{}-{name}", self.namespace), &self.plan())
+    }
+
+    /// Applies any object.
+    pub async fn apply(&self, object: &Value) {
+        self.try_apply(object).await.unwrap();
+    }
+
+    /// Applies any object, or tells why not.
+    pub async fn try_apply(&self, object: &Value) -> kube::Result<Value> {
+        let text = |path: &str| object.pointer(path).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let (version, kind) = (text("/apiVersion"), text("/kind"));
+        let collection = format!("{}s", kind.to_lowercase());
+        let base = if version.contains('/') { format!("/apis/{version}") } else { format!("/api/{version}") };
+        let scope = match text("/metadata/namespace") {
+            namespace if namespace.is_empty() => String::new(),
+            namespace => format!("/namespaces/{namespace}"),
+        };
+        let url = format!("{base}{scope}/{collection}");
+        let params = PatchParams::apply("test").force();
+        let request = kube::core::Request::new(url).patch(&text("/metadata/name"), &params, &Patch::Apply(object));
+        self.admin.request(request.unwrap()).await
+    }
+
+    /// A site's status.
+    pub async fn status(&self, name: &str) -> WordPressSiteStatus {
+        self.sites().get(name).await.unwrap().status.unwrap_or_default()
+    }
+
+    /// Waits until a condition of a site has a status; returns the whole status.
+    pub async fn wait_for(&self, name: &str, kind: &str, state: &str) -> WordPressSiteStatus {
+        eventually(&format!("{name} {kind}={state}"), || async {
+            let status = self.status(name).await;
+            match status.conditions.iter().any(|c| c.type_ == kind && c.status == state) {
+                true => Ok(status),
+                false => Err(format!("{status:?}")),
+            }
+        })
+        .await
+    }
+
+    /// Waits until a condition of a site has a reason; returns its message.
+    pub async fn wait_for_reason(&self, name: &str, kind: &str, reason: &str) -> String {
+        eventually(&format!("{name} {kind} with reason {reason}"), || async {
+            let status = self.status(name).await;
+            let found = status.conditions.iter().find(|c| c.type_ == kind && c.reason == reason);
+            found.map(|c| c.message.clone()).ok_or(format!("{status:?}"))
+        })
+        .await
+    }
+
+    /// Asks for a site's deletion.
+    pub async fn delete(&self, name: &str) {
+        self.sites().delete(name, &DeleteParams::default()).await.unwrap();
+    }
+
+    /// Waits until a site is gone from the API server.
+    pub async fn wait_until_gone(&self, name: &str) {
+        eventually(&format!("{name} is gone"), || async {
+            match self.sites().get_opt(name).await.unwrap() {
+                None => Ok(()),
+                Some(site) => Err(format!("{:?} {:?}", site.finalizers(), site.status)),
+            }
+        })
+        .await
+    }
+
+    /// Merges a patch into a site.
+    pub async fn patch(&self, name: &str, patch: Value) {
+        self.sites().patch(name, &PatchParams::default(), &Patch::Merge(&patch)).await.unwrap();
+    }
+
+    /// Removes the world's cluster-wide objects, so that other worlds' operators do not ask for dead back-ends.
+    pub async fn close(self) {
+        for name in ["pve", "npm", "cloudflare"] {
+            let name = self.provider(name);
+            let providers: Api<hostwright::api::Provider> = Api::all(self.admin.clone());
+            let _ = providers.delete(&name, &DeleteParams::default()).await;
+        }
+    }
+}
