@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use russh::keys::{Algorithm, PrivateKey, PublicKey};
+use russh::keys::{PrivateKey, PublicKey};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinHandle, JoinSet};
 
@@ -106,7 +106,6 @@ impl SshSim {
     /// When the address cannot be bound or the authorized key cannot be read.
     pub async fn start(options: SshOptions) -> io::Result<Self> {
         let key = generated_key()?;
-        debug_assert_eq!(key.algorithm(), Algorithm::Ed25519);
         let host_key = key.public_key().to_openssh().map_err(io::Error::other)?;
         let authorized = PublicKey::from_openssh(&options.authorized_key).map_err(io::Error::other)?;
         let listener = TcpListener::bind(options.address).await?;
