@@ -18,7 +18,9 @@ async fn main() -> ExitCode {
         Command::Run(options) => run(*options).await,
         Command::Crds(options) => crds(&options),
         #[cfg(feature = "sim")]
-        Command::Sim(options) => hostwright::stage::simulate(options.service, options.listen).await.map_err(Into::into),
+        Command::Sim(options) => hostwright::stage::simulate(options.service, options.listen)
+            .await
+            .map_err(Into::into),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -57,7 +59,13 @@ async fn run(options: RunOptions) -> Result<(), Failure> {
         },
     };
     tracing::info!(cluster = %settings.cluster, version = env!("CARGO_PKG_VERSION"), "the operator starts");
-    let controllers = operator::run(client, settings, metrics, || readiness.set_ready(), shutdown.clone());
+    let controllers = operator::run(
+        client,
+        settings,
+        metrics,
+        || readiness.set_ready(),
+        shutdown.clone(),
+    );
     tokio::select! {
         () = controllers => {}
         () = async { shutdown.wait().await; tokio::time::sleep(DRAIN_LIMIT).await } => {
@@ -72,7 +80,9 @@ async fn run(options: RunOptions) -> Result<(), Failure> {
 fn crds(options: &CrdsOptions) -> Result<(), Failure> {
     let files = hostwright::api::crds::files()?;
     let Some(folder) = &options.out else {
-        files.iter().for_each(|file| println!("---\n{}", file.text.trim_end()));
+        files
+            .iter()
+            .for_each(|file| println!("---\n{}", file.text.trim_end()));
         return Ok(());
     };
     for file in files {

@@ -87,13 +87,24 @@ impl Ledger {
     pub fn enter(&self, uid: &str, entry: Entry) {
         let mut state = self.lock();
         let known = state.sites.get(uid).and_then(|site| site.claim.clone());
-        if known.is_none() && let Some(claim) = &entry.claim {
+        if known.is_none()
+            && let Some(claim) = &entry.claim
+        {
             state.hold(uid, claim);
         }
         if let Some(provider) = &entry.storage_task_on {
-            state.queues.entry(provider.clone()).or_default().holders.insert(uid.to_owned());
+            state
+                .queues
+                .entry(provider.clone())
+                .or_default()
+                .holders
+                .insert(uid.to_owned());
         }
-        state.services.entry(entry.service_id.clone()).or_default().insert((entry.created_at, uid.to_owned()));
+        state
+            .services
+            .entry(entry.service_id.clone())
+            .or_default()
+            .insert((entry.created_at, uid.to_owned()));
         let claim = known.or(entry.claim.clone());
         state.sites.insert(uid.to_owned(), Entry { claim, ..entry });
     }
@@ -101,7 +112,9 @@ impl Ledger {
     /// Forgets a site that is gone.
     pub fn forget(&self, uid: &str) {
         let mut state = self.lock();
-        let Some(site) = state.sites.remove(uid) else { return };
+        let Some(site) = state.sites.remove(uid) else {
+            return;
+        };
         if let Some(claim) = &site.claim {
             state.let_go(uid, claim);
         }
@@ -130,7 +143,13 @@ impl Ledger {
     /// UIDs of all sites with a service id.
     pub fn holders_of(&self, service_id: &str) -> Vec<String> {
         let state = self.lock();
-        state.services.get(service_id).into_iter().flatten().map(|(_, uid)| uid.clone()).collect()
+        state
+            .services
+            .get(service_id)
+            .into_iter()
+            .flatten()
+            .map(|(_, uid)| uid.clone())
+            .collect()
     }
 
     /// What is taken on a Provider.
@@ -154,8 +173,14 @@ impl Ledger {
         if let Some(before) = &before {
             state.let_go(uid, before);
         }
-        let free = !state.vmids.get(&claim.compute).is_some_and(|taken| taken.contains(&claim.vmid))
-            && !state.addresses.get(&claim.compute).is_some_and(|taken| taken.contains(&claim.address))
+        let free = !state
+            .vmids
+            .get(&claim.compute)
+            .is_some_and(|taken| taken.contains(&claim.vmid))
+            && !state
+                .addresses
+                .get(&claim.compute)
+                .is_some_and(|taken| taken.contains(&claim.address))
             && !state.hosts.contains_key(&claim.host);
         let held = if free { Some(claim.clone()) } else { before };
         if let Some(held) = &held {
@@ -174,7 +199,11 @@ impl Ledger {
         if queue.holders.contains(uid) {
             return true;
         }
-        let ahead = queue.waiting.iter().position(|other| other == uid).unwrap_or(queue.waiting.len());
+        let ahead = queue
+            .waiting
+            .iter()
+            .position(|other| other == uid)
+            .unwrap_or(queue.waiting.len());
         if queue.holders.len() + ahead < places {
             queue.waiting.retain(|other| other != uid);
             queue.holders.insert(uid.to_owned());

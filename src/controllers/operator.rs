@@ -36,7 +36,13 @@ pub struct Settings {
 
 /// Runs all controllers until `shutdown`, then ends the passes under way. `ready` is called once all caches are
 /// filled.
-pub async fn run(client: Client, settings: Settings, metrics: Metrics, ready: impl FnOnce() + Send, shutdown: Shutdown) {
+pub async fn run(
+    client: Client,
+    settings: Settings,
+    metrics: Metrics,
+    ready: impl FnOnce() + Send,
+    shutdown: Shutdown,
+) {
     let (providers, providers_writer) = reflector::store::<Provider>();
     let (sites, sites_writer) = reflector::store::<WordPressSite>();
     let (plans, plans_writer) = reflector::store::<Plan>();
@@ -48,7 +54,11 @@ pub async fn run(client: Client, settings: Settings, metrics: Metrics, ready: im
 
     let installing = Arc::<Mutex<HashMap<String, _>>>::default();
     let wake = install_wake(&installing, site_poker.clone());
-    let sources = Sources { providers: providers.clone(), secrets: secrets.clone(), namespace: settings.namespace.clone() };
+    let sources = Sources {
+        providers: providers.clone(),
+        secrets: secrets.clone(),
+        namespace: settings.namespace.clone(),
+    };
     let connections = Arc::new(Connections::new(sources, Arc::new(metrics.clone()), wake));
 
     let site_kind = Arc::new(SiteKind {
@@ -67,7 +77,18 @@ pub async fn run(client: Client, settings: Settings, metrics: Metrics, ready: im
     let provider_runner = runner_of(&client, provider_kind, provider_schedule, &metrics);
 
     // Plans and Secrets only wake others; Providers do that too, beside having a controller of their own.
-    let waking = tokio::spawn(wake_others(client.clone(), settings.namespace.clone(), Wakers { sites: sites.clone(), providers: providers.clone(), site_poker: site_poker.clone(), provider_poker }, plans_writer, secrets_writer));
+    let waking = tokio::spawn(wake_others(
+        client.clone(),
+        settings.namespace.clone(),
+        Wakers {
+            sites: sites.clone(),
+            providers: providers.clone(),
+            site_poker: site_poker.clone(),
+            provider_poker,
+        },
+        plans_writer,
+        secrets_writer,
+    ));
     let provider_changes = provider_waker(sites.clone(), site_poker);
     let site_api: Api<DeserializeGuard<WordPressSite>> = match &settings.watch_namespace {
         Some(namespace) => Api::namespaced(client.clone(), namespace),
@@ -75,15 +96,36 @@ pub async fn run(client: Client, settings: Settings, metrics: Metrics, ready: im
     };
     let provider_api = Api::<DeserializeGuard<Provider>>::all(client.clone());
 
-    let provider_run = runner::run(provider_runner, provider_api, (providers.clone(), providers_writer), provider_changes, provider_pokes, settings.concurrency, stopped(shutdown.clone()));
+    let provider_run = runner::run(
+        provider_runner,
+        provider_api,
+        (providers.clone(), providers_writer),
+        provider_changes,
+        provider_pokes,
+        settings.concurrency,
+        stopped(shutdown.clone()),
+    );
     let caches = async {
         // A site must not be judged by a cache that has not been filled.
-        let _ = tokio::join!(providers.wait_until_ready(), plans.wait_until_ready(), secrets.wait_until_ready());
+        let _ = tokio::join!(
+            providers.wait_until_ready(),
+            plans.wait_until_ready(),
+            secrets.wait_until_ready()
+        );
     };
     let site_run = async {
         caches.await;
         ready();
-        runner::run(site_runner, site_api, (sites, sites_writer), |_: &WordPressSite| {}, site_pokes, settings.concurrency, stopped(shutdown)).await;
+        runner::run(
+            site_runner,
+            site_api,
+            (sites, sites_writer),
+            |_: &WordPressSite| {},
+            site_pokes,
+            settings.concurrency,
+            stopped(shutdown),
+        )
+        .await;
     };
     tokio::join!(provider_run, site_run);
     waking.abort();
@@ -93,7 +135,12 @@ async fn stopped(shutdown: Shutdown) {
     shutdown.wait().await;
 }
 
-fn runner_of<K: Kind>(client: &Client, kind: Arc<K>, schedule: Arc<Schedule<K::Object>>, metrics: &Metrics) -> Arc<Runner<K>> {
+fn runner_of<K: Kind>(
+    client: &Client,
+    kind: Arc<K>,
+    schedule: Arc<Schedule<K::Object>>,
+    metrics: &Metrics,
+) -> Arc<Runner<K>> {
     let store = Store::new(client.clone(), metrics.clone());
     let events = Events::start(client.clone(), K::KIND, metrics.clone());
     Arc::new(Runner::new(kind, store, schedule, events, metrics.clone()))
@@ -104,7 +151,10 @@ type Installing = Arc<Mutex<HashMap<String, reflector::ObjectRef<WordPressSite>>
 fn install_wake(installing: &Installing, poker: Poker<WordPressSite>) -> InstallWake {
     let installing = Arc::clone(installing);
     Arc::new(move |owner: &OwnerMark| {
-        let known = installing.lock().unwrap_or_else(PoisonError::into_inner).remove(owner.uid.as_str());
+        let known = installing
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(owner.uid.as_str());
         if let Some(site) = known {
             poker.poke(&site, owner.uid.as_str());
         }
@@ -126,23 +176,47 @@ async fn wake_others(
     plans: reflector::store::Writer<Plan>,
     secrets: reflector::store::Writer<Secret>,
 ) {
-    let Wakers { sites, providers, site_poker, provider_poker } = wakers;
-    let plan_watch = runner::secondary(Api::all(client.clone()), "Plan", watcher::Config::default(), plans, {
-        let (sites, poker) = (sites.clone(), site_poker.clone());
-        move |plan: &Plan| {
-            let name = plan.name_any();
-            // A reserved site keeps what it was given; only one that still waits cares.
-            poker.poke_where(&sites, |site| site.spec.plan == name && site.status.as_ref().is_none_or(|status| status.vmid.is_none()));
-        }
-    });
+    let Wakers {
+        sites,
+        providers,
+        site_poker,
+        provider_poker,
+    } = wakers;
+    let plan_watch = runner::secondary(
+        Api::all(client.clone()),
+        "Plan",
+        watcher::Config::default(),
+        plans,
+        {
+            let (sites, poker) = (sites.clone(), site_poker.clone());
+            move |plan: &Plan| {
+                let name = plan.name_any();
+                // A reserved site keeps what it was given; only one that still waits cares.
+                poker.poke_where(&sites, |site| {
+                    site.spec.plan == name && site.status.as_ref().is_none_or(|status| status.vmid.is_none())
+                });
+            }
+        },
+    );
     // Helm keeps its own large Secrets in the same namespace; they are none of our business.
     let opaque = watcher::Config::default().fields("type=Opaque");
-    let secret_watch = runner::secondary(Api::namespaced(client, &namespace), "Secret", opaque, secrets, move |secret: &Secret| {
-        let name = secret.name_any();
-        let users: Vec<String> = providers.state().iter().filter(|p| p.spec.credentials.secret_name == name).map(|p| p.name_any()).collect();
-        provider_poker.poke_where(&providers, |provider| users.contains(&provider.name_any()));
-        site_poker.poke_where(&sites, |site| needs_any(site, &users));
-    });
+    let secret_watch = runner::secondary(
+        Api::namespaced(client, &namespace),
+        "Secret",
+        opaque,
+        secrets,
+        move |secret: &Secret| {
+            let name = secret.name_any();
+            let users: Vec<String> = providers
+                .state()
+                .iter()
+                .filter(|p| p.spec.credentials.secret_name == name)
+                .map(|p| p.name_any())
+                .collect();
+            provider_poker.poke_where(&providers, |provider| users.contains(&provider.name_any()));
+            site_poker.poke_where(&sites, |site| needs_any(site, &users));
+        },
+    );
     tokio::join!(plan_watch, secret_watch);
 }
 
@@ -151,7 +225,10 @@ fn provider_waker(sites: Cache<WordPressSite>, poker: Poker<WordPressSite>) -> i
     let mut generations: HashMap<String, Option<i64>> = HashMap::new();
     move |provider: &Provider| {
         let name = provider.name_any();
-        let generation = provider.metadata.generation.filter(|_| provider.metadata.deletion_timestamp.is_none());
+        let generation = provider
+            .metadata
+            .generation
+            .filter(|_| provider.metadata.deletion_timestamp.is_none());
         let before = generations.insert(name.clone(), generation);
         if before != Some(generation) {
             poker.poke_where(&sites, |site| needs_any(site, std::slice::from_ref(&name)));
@@ -162,7 +239,9 @@ fn provider_waker(sites: Cache<WordPressSite>, poker: Poker<WordPressSite>) -> i
 /// Whether a site uses one of the Providers, or may use it once its Plan resolves.
 fn needs_any(site: &WordPressSite, names: &[String]) -> bool {
     match site.status.as_ref().and_then(|status| status.providers.as_ref()) {
-        Some(used) => [&used.compute, &used.proxy, &used.dns].into_iter().any(|name| names.contains(name)),
+        Some(used) => [&used.compute, &used.proxy, &used.dns]
+            .into_iter()
+            .any(|name| names.contains(name)),
         None => !names.is_empty(),
     }
 }

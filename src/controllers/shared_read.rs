@@ -21,7 +21,9 @@ pub struct SharedRead<T> {
 
 impl<T> Default for SharedRead<T> {
     fn default() -> Self {
-        Self { slot: Mutex::new(None) }
+        Self {
+            slot: Mutex::new(None),
+        }
     }
 }
 
@@ -30,7 +32,11 @@ impl<T> SharedRead<T> {
     ///
     /// # Errors
     /// That of the read.
-    pub async fn get<F>(&self, max_age: Duration, read: impl FnOnce() -> F + Send) -> Result<Arc<T>, ProviderError>
+    pub async fn get<F>(
+        &self,
+        max_age: Duration,
+        read: impl FnOnce() -> F + Send,
+    ) -> Result<Arc<T>, ProviderError>
     where
         F: Future<Output = Result<T, ProviderError>> + Send,
     {

@@ -88,26 +88,39 @@ impl Backends {
     /// # Errors
     /// When a port cannot be bound.
     pub async fn start(options: BackendsOptions) -> Result<Self, StageError> {
-        let failed = |error: std::io::Error| StageError::Other(format!("a simulator does not start: {error}"));
+        let failed =
+            |error: std::io::Error| StageError::Other(format!("a simulator does not start: {error}"));
         let anywhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let faults = || Faults::new(options.tripwire.clone());
-        let (proxmox_server, proxmox) = ProxmoxSim::start(proxmox(&options), anywhere, faults(), None).await.map_err(failed)?;
+        let (proxmox_server, proxmox) = ProxmoxSim::start(proxmox(&options), anywhere, faults(), None)
+            .await
+            .map_err(failed)?;
         let directory: Arc<dyn ContainerDirectory> = Arc::new(proxmox.clone());
         let npm = NpmOptions {
-            acme: AcmeMode::Works { delay: options.certificate_time },
+            acme: AcmeMode::Works {
+                delay: options.certificate_time,
+            },
             directory: Some(Arc::clone(&directory)),
             ..NpmOptions::new(NPM_LOGIN.0, NPM_LOGIN.1)
         };
-        let (npm_server, npm) = NpmSim::start(npm, anywhere, anywhere, anywhere, faults()).await.map_err(failed)?;
+        let (npm_server, npm) = NpmSim::start(npm, anywhere, anywhere, anywhere, faults())
+            .await
+            .map_err(failed)?;
         let cloudflare = CloudflareOptions {
             token: CLOUDFLARE_TOKEN.to_owned(),
             zones: vec![CLOUDFLARE_ZONE.to_owned()],
             record_quota: Some(RECORD_QUOTA),
             ..CloudflareOptions::default()
         };
-        let (cloudflare_server, cloudflare) = CloudflareSim::start(cloudflare, anywhere, faults()).await.map_err(failed)?;
-        let key = PrivateKey::random(&mut russh::keys::key::safe_rng(), Algorithm::Ed25519).map_err(|error| StageError::Other(format!("no SSH key: {error}")))?;
-        let authorized = key.public_key().to_openssh().map_err(|error| StageError::Other(error.to_string()))?;
+        let (cloudflare_server, cloudflare) = CloudflareSim::start(cloudflare, anywhere, faults())
+            .await
+            .map_err(failed)?;
+        let key = PrivateKey::random(&mut russh::keys::key::safe_rng(), Algorithm::Ed25519)
+            .map_err(|error| StageError::Other(format!("no SSH key: {error}")))?;
+        let authorized = key
+            .public_key()
+            .to_openssh()
+            .map_err(|error| StageError::Other(error.to_string()))?;
         let mut ssh = Vec::new();
         for (node, _, _) in &options.nodes {
             let settings = SshOptions {
@@ -121,8 +134,21 @@ impl Backends {
             };
             ssh.push((node.clone(), SshSim::start(settings).await.map_err(failed)?));
         }
-        let ssh_key = key.to_openssh(LineEnding::LF).map_err(|error| StageError::Other(error.to_string()))?.to_string();
-        Ok(Self { proxmox, proxmox_server, npm, npm_server, cloudflare, cloudflare_server, ssh, ssh_key, options })
+        let ssh_key = key
+            .to_openssh(LineEnding::LF)
+            .map_err(|error| StageError::Other(error.to_string()))?
+            .to_string();
+        Ok(Self {
+            proxmox,
+            proxmox_server,
+            npm,
+            npm_server,
+            cloudflare,
+            cloudflare_server,
+            ssh,
+            ssh_key,
+            options,
+        })
     }
 
     /// All faults and counts, with the back-ends' names.
@@ -155,15 +181,28 @@ impl Backends {
         if let Err(what) = self.proxmox.everything_empty_except_foreign() {
             left.push(format!("proxmox: {what}"));
         }
-        left.extend(self.npm.leftovers().into_iter().map(|what| format!("npm: {what}")));
+        left.extend(
+            self.npm
+                .leftovers()
+                .into_iter()
+                .map(|what| format!("npm: {what}")),
+        );
         let records = self.cloudflare.leftovers("hostwright:");
-        left.extend(records.into_iter().map(|record| format!("cloudflare: {} {}", record.kind, record.name)));
+        left.extend(
+            records
+                .into_iter()
+                .map(|record| format!("cloudflare: {} {}", record.kind, record.name)),
+        );
         left
     }
 }
 
 fn proxmox(options: &BackendsOptions) -> ProxmoxOptions {
-    let nodes = options.nodes.iter().map(|(name, memory_mib, cores)| SimNode { name: name.clone(), memory_mib: *memory_mib, cores: *cores });
+    let nodes = options.nodes.iter().map(|(name, memory_mib, cores)| SimNode {
+        name: name.clone(),
+        memory_mib: *memory_mib,
+        cores: *cores,
+    });
     ProxmoxOptions {
         version: options.proxmox_version,
         nodes: nodes.collect(),

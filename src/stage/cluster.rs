@@ -64,9 +64,15 @@ pub struct ClusterOptions {
 impl ClusterOptions {
     /// A cluster in `folder`, with the programs where the Makefile builds them.
     pub fn new(folder: impl Into<PathBuf>) -> Self {
-        let programs = std::env::var_os("HOSTWRIGHT_DEVCLUSTER")
-            .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("target/devcluster"), PathBuf::from);
-        Self { folder: folder.into(), programs, audit_log: None }
+        let programs = std::env::var_os("HOSTWRIGHT_DEVCLUSTER").map_or_else(
+            || Path::new(env!("CARGO_MANIFEST_DIR")).join("target/devcluster"),
+            PathBuf::from,
+        );
+        Self {
+            folder: folder.into(),
+            programs,
+            audit_log: None,
+        }
     }
 }
 
@@ -100,22 +106,39 @@ impl Cluster {
         if !program.exists() {
             return Err(StageError::Missing(program));
         }
-        std::fs::create_dir_all(&options.folder).map_err(failed(format!("cannot make {}", options.folder.display())))?;
+        std::fs::create_dir_all(&options.folder)
+            .map_err(failed(format!("cannot make {}", options.folder.display())))?;
         let mut command = Command::new(&program);
-        command.arg("up").arg("--dir").arg(&options.folder).arg("--exit-with-stdin");
+        command
+            .arg("up")
+            .arg("--dir")
+            .arg(&options.folder)
+            .arg("--exit-with-stdin");
         if let Some(audit_log) = &options.audit_log {
             command.arg("--audit-log").arg(audit_log);
         }
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
-        let mut process = command.spawn().map_err(failed(format!("cannot start {}", program.display())))?;
+        command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true);
+        let mut process = command
+            .spawn()
+            .map_err(failed(format!("cannot start {}", program.display())))?;
         let (Some(commands), Some(output)) = (process.stdin.take(), process.stdout.take()) else {
             return Err(StageError::Other("the cluster's process has no pipes".to_owned()));
         };
         let mut answers = BufReader::new(output).lines();
         let path = answer(&mut answers, "ready", START_LIMIT).await?;
         let text = std::fs::read(&path).map_err(failed(format!("cannot read {path}")))?;
-        let state = serde_json::from_slice(&text).map_err(|error| StageError::Other(format!("{path}: {error}")))?;
-        Ok(Self { _process: process, commands, answers, state, programs: options.programs.clone() })
+        let state =
+            serde_json::from_slice(&text).map_err(|error| StageError::Other(format!("{path}: {error}")))?;
+        Ok(Self {
+            _process: process,
+            commands,
+            answers,
+            state,
+            programs: options.programs.clone(),
+        })
     }
 
     /// Address of the API server.
@@ -176,7 +199,10 @@ impl Cluster {
     }
 
     async fn command(&mut self, command: &str, answered: &str, limit: Duration) -> Result<(), StageError> {
-        self.commands.write_all(format!("{command}\n").as_bytes()).await.map_err(failed(command))?;
+        self.commands
+            .write_all(format!("{command}\n").as_bytes())
+            .await
+            .map_err(failed(command))?;
         self.commands.flush().await.map_err(failed(command))?;
         answer(&mut self.answers, answered, limit).await.map(drop)
     }
@@ -188,8 +214,19 @@ impl Cluster {
     pub async fn install(&self) -> Result<(), StageError> {
         let definitions = crate::api::crds::files().map_err(StageError::Other)?;
         let text: Vec<String> = definitions.into_iter().map(|file| file.text).collect();
-        self.kubectl(&["apply", "--server-side", "-f", "-"], &text.join("---\n")).await?;
-        self.kubectl(&["wait", "--for=condition=Established", "crd", "--all", "--timeout=60s"], "").await?;
+        self.kubectl(&["apply", "--server-side", "-f", "-"], &text.join("---\n"))
+            .await?;
+        self.kubectl(
+            &[
+                "wait",
+                "--for=condition=Established",
+                "crd",
+                "--all",
+                "--timeout=60s",
+            ],
+            "",
+        )
+        .await?;
         let namespace = super::OPERATOR_NAMESPACE;
         self.kubectl(&["create", "namespace", namespace], "").await?;
         let rights = self.programs.join("rights.yaml");
@@ -197,7 +234,9 @@ impl Cluster {
             return Err(StageError::Missing(rights));
         }
         let rights = std::fs::read_to_string(&rights).map_err(failed("cannot read the chart's rights"))?;
-        self.kubectl(&["apply", "-n", namespace, "-f", "-"], &rights).await.map(drop)
+        self.kubectl(&["apply", "-n", namespace, "-f", "-"], &rights)
+            .await
+            .map(drop)
     }
 
     /// Applies objects.
@@ -206,7 +245,9 @@ impl Cluster {
     /// When `kubectl` fails.
     pub async fn apply(&self, objects: &[Value]) -> Result<(), StageError> {
         let text: Vec<String> = objects.iter().map(Value::to_string).collect();
-        self.kubectl(&["apply", "--server-side", "-f", "-"], &text.join("\n---\n")).await.map(drop)
+        self.kubectl(&["apply", "--server-side", "-f", "-"], &text.join("\n---\n"))
+            .await
+            .map(drop)
     }
 
     /// Runs `kubectl` as the administrator with `input` on its standard input; the output on success.
@@ -215,8 +256,16 @@ impl Cluster {
     /// With its error output when it fails.
     pub async fn kubectl(&self, arguments: &[&str], input: &str) -> Result<String, StageError> {
         let mut command = Command::new(self.program());
-        command.arg("kubectl").arg("--kubeconfig").arg(&self.state.admin_kubeconfig).args(arguments);
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+        command
+            .arg("kubectl")
+            .arg("--kubeconfig")
+            .arg(&self.state.admin_kubeconfig)
+            .args(arguments);
+        command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true);
         let mut process = command.spawn().map_err(failed("cannot start kubectl"))?;
         if let Some(mut stdin) = process.stdin.take() {
             // A kubectl that does not read its input closes it early.
@@ -225,7 +274,11 @@ impl Cluster {
         let output = process.wait_with_output().await.map_err(failed("kubectl"))?;
         if !output.status.success() {
             let said = String::from_utf8_lossy(&output.stderr);
-            return Err(StageError::Other(format!("kubectl {}: {}", arguments.join(" "), said.trim())));
+            return Err(StageError::Other(format!(
+                "kubectl {}: {}",
+                arguments.join(" "),
+                said.trim()
+            )));
         }
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     }
@@ -233,22 +286,38 @@ impl Cluster {
 
 async fn client(kubeconfig: &Path) -> Result<Client, StageError> {
     let path = kubeconfig.display();
-    let read = Kubeconfig::read_from(kubeconfig).map_err(|error| StageError::Other(format!("{path}: {error}")))?;
+    let read =
+        Kubeconfig::read_from(kubeconfig).map_err(|error| StageError::Other(format!("{path}: {error}")))?;
     let config = kube::Config::from_custom_kubeconfig(read, &KubeConfigOptions::default()).await;
     let config = config.map_err(|error| StageError::Other(format!("{path}: {error}")))?;
     Ok(Client::try_from(config)?)
 }
 
 /// Waits for the line that begins with a word, and returns what follows it.
-async fn answer(lines: &mut Lines<BufReader<ChildStdout>>, word: &str, limit: Duration) -> Result<String, StageError> {
+async fn answer(
+    lines: &mut Lines<BufReader<ChildStdout>>,
+    word: &str,
+    limit: Duration,
+) -> Result<String, StageError> {
     let search = async {
-        while let Some(line) = lines.next_line().await.map_err(failed("cannot read the cluster's answer"))? {
+        while let Some(line) = lines
+            .next_line()
+            .await
+            .map_err(failed("cannot read the cluster's answer"))?
+        {
             if let Some(rest) = line.strip_prefix(word) {
                 return Ok(rest.trim().to_owned());
             }
         }
-        Err(StageError::Other(format!("the cluster ended before it said {word}; its reason stands above")))
+        Err(StageError::Other(format!(
+            "the cluster ended before it said {word}; its reason stands above"
+        )))
     };
-    let late = |_| StageError::Other(format!("the cluster did not say {word} within {} s", limit.as_secs()));
+    let late = |_| {
+        StageError::Other(format!(
+            "the cluster did not say {word} within {} s",
+            limit.as_secs()
+        ))
+    };
     tokio::time::timeout(limit, search).await.map_err(late)?
 }

@@ -4,7 +4,9 @@ use std::net::Ipv4Addr;
 
 use serde_json::{Value, json};
 
-use super::backends::{Backends, CLOUDFLARE_TOKEN, CLOUDFLARE_ZONE, NPM_LOGIN, PROXMOX_TOKEN, PUBLIC_ADDRESS};
+use super::backends::{
+    Backends, CLOUDFLARE_TOKEN, CLOUDFLARE_ZONE, NPM_LOGIN, PROXMOX_TOKEN, PUBLIC_ADDRESS,
+};
 
 /// Namespace of the operator on the stage.
 pub const OPERATOR_NAMESPACE: &str = "hostwright-system";
@@ -52,11 +54,16 @@ fn object(api: &str, kind: &str, name: &str, rest: Value) -> Value {
 }
 
 fn secret(name: &str, data: Value) -> Value {
-    object("v1", "Secret", name, json!({
-        "metadata": {"name": name, "namespace": OPERATOR_NAMESPACE},
-        "type": "Opaque",
-        "stringData": data,
-    }))
+    object(
+        "v1",
+        "Secret",
+        name,
+        json!({
+            "metadata": {"name": name, "namespace": OPERATOR_NAMESPACE},
+            "type": "Opaque",
+            "stringData": data,
+        }),
+    )
 }
 
 /// Secrets and Providers of one set of back-ends.
@@ -74,15 +81,22 @@ pub fn foundations(backends: &Backends, pool: &Pool) -> Vec<Value> {
         object("hostwright.dev/v1alpha1", "Provider", name, json!({"spec": spec}))
     };
     vec![
-        secret(&compute, json!({"tokenId": PROXMOX_TOKEN.0, "tokenSecret": PROXMOX_TOKEN.1, "sshPrivateKey": backends.ssh_key})),
+        secret(
+            &compute,
+            json!({"tokenId": PROXMOX_TOKEN.0, "tokenSecret": PROXMOX_TOKEN.1, "sshPrivateKey": backends.ssh_key}),
+        ),
         secret(&proxy, json!({"identity": NPM_LOGIN.0, "secret": NPM_LOGIN.1})),
         secret(&dns, json!({"apiToken": CLOUDFLARE_TOKEN})),
         provider(&compute, "proxmox", proxmox(backends, pool)),
         provider(&proxy, "nginxProxyManager", npm(backends)),
-        provider(&dns, "cloudflare", json!({
-            "endpoint": format!("{}{}", backends.cloudflare_server.url(), crate::sim::cloudflare::BASE_PATH),
-            "plaintext": true,
-        })),
+        provider(
+            &dns,
+            "cloudflare",
+            json!({
+                "endpoint": format!("{}{}", backends.cloudflare_server.url(), crate::sim::cloudflare::BASE_PATH),
+                "plaintext": true,
+            }),
+        ),
     ]
 }
 
@@ -93,7 +107,10 @@ fn proxmox(backends: &Backends, pool: &Pool) -> Value {
         .iter()
         .map(|(node, server)| {
             let at = server.address();
-            (node.clone(), json!({"address": at.ip().to_string(), "port": at.port(), "hostKeys": [server.host_key()]}))
+            (
+                node.clone(),
+                json!({"address": at.ip().to_string(), "port": at.port(), "hostKeys": [server.host_key()]}),
+            )
         })
         .collect();
     let names: Vec<&String> = backends.options.nodes.iter().map(|(name, _, _)| name).collect();
@@ -135,25 +152,35 @@ fn npm(backends: &Backends) -> Value {
 /// A Plan on one set of Providers.
 pub fn plan(name: &str, pool: &Pool, memory_mib: u32, disk_gib: u32, high_availability: bool) -> Value {
     let named = |name: &str| format!("{}{name}", pool.name);
-    object("hostwright.dev/v1alpha1", "Plan", name, json!({"spec": {"wordpress": {
-        "memoryMib": memory_mib,
-        "diskGib": disk_gib,
-        "highAvailability": high_availability,
-        "compute": named("pve"),
-        "proxy": named("npm"),
-        "dns": named("cloudflare"),
-        "baseDomain": format!("sites.{CLOUDFLARE_ZONE}"),
-    }}}))
+    object(
+        "hostwright.dev/v1alpha1",
+        "Plan",
+        name,
+        json!({"spec": {"wordpress": {
+            "memoryMib": memory_mib,
+            "diskGib": disk_gib,
+            "highAvailability": high_availability,
+            "compute": named("pve"),
+            "proxy": named("npm"),
+            "dns": named("cloudflare"),
+            "baseDomain": format!("sites.{CLOUDFLARE_ZONE}"),
+        }}}),
+    )
 }
 
 /// A site.
 pub fn site(namespace: &str, name: &str, service_id: &str, plan: &str) -> Value {
-    object("hostwright.dev/v1alpha1", "WordPressSite", name, json!({
-        "metadata": {"name": name, "namespace": namespace},
-        "spec": {
-            "serviceId": service_id,
-            "plan": plan,
-            "owner": {"email": format!("{name}@customer.example"), "firstName": "Jane", "lastName": "Doe"},
-        },
-    }))
+    object(
+        "hostwright.dev/v1alpha1",
+        "WordPressSite",
+        name,
+        json!({
+            "metadata": {"name": name, "namespace": namespace},
+            "spec": {
+                "serviceId": service_id,
+                "plan": plan,
+                "owner": {"email": format!("{name}@customer.example"), "firstName": "Jane", "lastName": "Doe"},
+            },
+        }),
+    )
 }

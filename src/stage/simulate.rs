@@ -26,22 +26,40 @@ pub async fn simulate(service: SimService, address: SocketAddr) -> Result<(), St
         SimService::Proxmox => {
             let options = ProxmoxOptions::default();
             let token = options.token.clone();
-            let (server, _sim) = ProxmoxSim::start(options, address, Faults::default(), None).await.map_err(failed)?;
+            let (server, _sim) = ProxmoxSim::start(options, address, Faults::default(), None)
+                .await
+                .map_err(failed)?;
             println!("Proxmox VE at {}/api2/json, token {token}", server.url());
             forever().await;
         }
         SimService::Npm => {
             let options = NpmOptions::new(NPM_LOGIN.0, NPM_LOGIN.1);
-            let (server, sim) = NpmSim::start(options, address, anywhere, anywhere, Faults::default()).await.map_err(failed)?;
+            let (server, sim) = NpmSim::start(options, address, anywhere, anywhere, Faults::default())
+                .await
+                .map_err(failed)?;
             let (http, https) = sim.edge_addresses();
-            println!("Nginx Proxy Manager at {}, log-in {} {}", server.url(), NPM_LOGIN.0, NPM_LOGIN.1);
+            println!(
+                "Nginx Proxy Manager at {}, log-in {} {}",
+                server.url(),
+                NPM_LOGIN.0,
+                NPM_LOGIN.1
+            );
             println!("its visitors arrive at http://{http} and https://{https}");
             forever().await;
         }
         SimService::Cloudflare => {
-            let options = CloudflareOptions { token: CLOUDFLARE_TOKEN.to_owned(), zones: vec![CLOUDFLARE_ZONE.to_owned()], ..CloudflareOptions::default() };
-            let (server, _sim) = CloudflareSim::start(options, address, Faults::default()).await.map_err(failed)?;
-            println!("Cloudflare at {}{BASE_PATH}, zone {CLOUDFLARE_ZONE}, token {CLOUDFLARE_TOKEN}", server.url());
+            let options = CloudflareOptions {
+                token: CLOUDFLARE_TOKEN.to_owned(),
+                zones: vec![CLOUDFLARE_ZONE.to_owned()],
+                ..CloudflareOptions::default()
+            };
+            let (server, _sim) = CloudflareSim::start(options, address, Faults::default())
+                .await
+                .map_err(failed)?;
+            println!(
+                "Cloudflare at {}{BASE_PATH}, zone {CLOUDFLARE_ZONE}, token {CLOUDFLARE_TOKEN}",
+                server.url()
+            );
             forever().await;
         }
         SimService::Ssh => ssh(address).await?,
@@ -51,19 +69,31 @@ pub async fn simulate(service: SimService, address: SocketAddr) -> Result<(), St
 
 async fn ssh(address: SocketAddr) -> Result<(), StageError> {
     let other = |error: String| StageError::Other(error);
-    let key = PrivateKey::random(&mut russh::keys::key::safe_rng(), Algorithm::Ed25519).map_err(|error| other(error.to_string()))?;
+    let key = PrivateKey::random(&mut russh::keys::key::safe_rng(), Algorithm::Ed25519)
+        .map_err(|error| other(error.to_string()))?;
     let options = SshOptions {
         node: "pve1".to_owned(),
         address,
-        authorized_key: key.public_key().to_openssh().map_err(|error| other(error.to_string()))?,
+        authorized_key: key
+            .public_key()
+            .to_openssh()
+            .map_err(|error| other(error.to_string()))?,
         directory: None,
         run_time: Duration::from_secs(2),
         outcome: Outcome::Finish,
         faults: Faults::default(),
     };
-    let sim = SshSim::start(options).await.map_err(|error| other(error.to_string()))?;
-    println!("SSH of node pve1 at {}, host key {}", sim.address(), sim.host_key());
-    let private = key.to_openssh(LineEnding::LF).map_err(|error| other(error.to_string()))?;
+    let sim = SshSim::start(options)
+        .await
+        .map_err(|error| other(error.to_string()))?;
+    println!(
+        "SSH of node pve1 at {}, host key {}",
+        sim.address(),
+        sim.host_key()
+    );
+    let private = key
+        .to_openssh(LineEnding::LF)
+        .map_err(|error| other(error.to_string()))?;
     println!("log in with this key, made for this run:\n{}", private.as_str());
     forever().await;
     Ok(())

@@ -12,7 +12,9 @@ use hostwright::controllers::operator::{self, Settings};
 use hostwright::controllers::runner::Pace;
 use hostwright::runtime::metrics::Metrics;
 use hostwright::runtime::shutdown::{Shutdown, ShutdownTrigger};
-use hostwright::stage::{Backends, BackendsOptions, Cluster, ClusterOptions, OPERATOR_NAMESPACE, Pool, foundations, plan, site};
+use hostwright::stage::{
+    Backends, BackendsOptions, Cluster, ClusterOptions, OPERATOR_NAMESPACE, Pool, foundations, plan, site,
+};
 use kube::api::{DeleteParams, Patch, PatchParams};
 use kube::{Api, Client, ResourceExt};
 use serde_json::{Value, json};
@@ -44,10 +46,16 @@ pub async fn shared() -> &'static Shared {
     SHARED
         .get_or_init(|| async {
             tokio::task::spawn_blocking(|| {
-                let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+                let runtime = Builder::new_multi_thread()
+                    .worker_threads(1)
+                    .enable_all()
+                    .build()
+                    .unwrap();
                 let folder = tempfile::tempdir().unwrap();
                 let cluster = runtime.block_on(async {
-                    let cluster = Cluster::start(&ClusterOptions::new(folder.path().join("cluster"))).await.unwrap();
+                    let cluster = Cluster::start(&ClusterOptions::new(folder.path().join("cluster")))
+                        .await
+                        .unwrap();
                     cluster.install().await.unwrap();
                     cluster
                 });
@@ -67,7 +75,9 @@ pub async fn shared() -> &'static Shared {
 
 /// A client from a kubeconfig.
 pub async fn client(kubeconfig: &std::path::Path) -> Client {
-    hostwright::runtime::kubernetes::client(Some(kubeconfig.as_os_str())).await.unwrap()
+    hostwright::runtime::kubernetes::client(Some(kubeconfig.as_os_str()))
+        .await
+        .unwrap()
 }
 
 /// Waits until a look succeeds; its last answer is the failure's message.
@@ -79,7 +89,9 @@ where
     loop {
         match look().await {
             Ok(value) => return value,
-            Err(seen) if begun.elapsed() > PATIENCE => panic!("{what}: not within {PATIENCE:?}; last seen: {seen}"),
+            Err(seen) if begun.elapsed() > PATIENCE => {
+                panic!("{what}: not within {PATIENCE:?}; last seen: {seen}")
+            }
             Err(_) => tokio::time::sleep(LOOK).await,
         }
     }
@@ -148,7 +160,10 @@ impl World {
         let shared = shared().await;
         let number = WORLDS.fetch_add(1, Ordering::SeqCst);
         let namespace = format!("world-{number}");
-        let pool = Pool { name: format!("w{number}-"), ..pool };
+        let pool = Pool {
+            name: format!("w{number}-"),
+            ..pool
+        };
         let admin = client(&shared.admin).await;
         let backends = Backends::start(options).await.unwrap();
         let world = Self {
@@ -159,11 +174,15 @@ impl World {
             operator_kubeconfig: shared.operator.clone(),
             pace: pace(),
         };
-        world.apply(&json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})).await;
+        world
+            .apply(&json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}}))
+            .await;
         for object in foundations(&world.backends, &world.pool) {
             world.apply(&object).await;
         }
-        world.apply(&plan(&world.plan(), &world.pool, 2048, 20, true)).await;
+        world
+            .apply(&plan(&world.plan(), &world.pool, 2048, 20, true))
+            .await;
         world
     }
 
@@ -191,7 +210,11 @@ impl World {
             concurrency: 32,
             pace: self.pace,
         };
-        let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()
+            .unwrap();
         let (trigger, shutdown) = Shutdown::manual();
         let metrics = Metrics::new();
         let (finished, done) = tokio::sync::oneshot::channel();
@@ -206,8 +229,16 @@ impl World {
             operator::run(client, settings, counted, ready, shutdown).await;
             let _ = finished.send(());
         });
-        tokio::time::timeout(PATIENCE, is_ready).await.expect("the operator fills its caches").expect("the operator runs");
-        Operator { runtime: Some(runtime), trigger, done, metrics }
+        tokio::time::timeout(PATIENCE, is_ready)
+            .await
+            .expect("the operator fills its caches")
+            .expect("the operator runs");
+        Operator {
+            runtime: Some(runtime),
+            trigger,
+            done,
+            metrics,
+        }
     }
 
     /// Sites of this world.
@@ -217,7 +248,12 @@ impl World {
 
     /// A site's manifest.
     pub fn site(&self, name: &str) -> Value {
-        site(&self.namespace, name, &format!("{}-{name}", self.namespace), &self.plan())
+        site(
+            &self.namespace,
+            name,
+            &format!("{}-{name}", self.namespace),
+            &self.plan(),
+        )
     }
 
     /// Applies any object.
@@ -227,17 +263,28 @@ impl World {
 
     /// Applies any object, or tells why not.
     pub async fn try_apply(&self, object: &Value) -> kube::Result<Value> {
-        let text = |path: &str| object.pointer(path).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let text = |path: &str| {
+            object
+                .pointer(path)
+                .and_then(Value::as_str)
+                .unwrap_or_default()
+                .to_owned()
+        };
         let (version, kind) = (text("/apiVersion"), text("/kind"));
         let collection = format!("{}s", kind.to_lowercase());
-        let base = if version.contains('/') { format!("/apis/{version}") } else { format!("/api/{version}") };
+        let base = if version.contains('/') {
+            format!("/apis/{version}")
+        } else {
+            format!("/api/{version}")
+        };
         let scope = match text("/metadata/namespace") {
             namespace if namespace.is_empty() => String::new(),
             namespace => format!("/namespaces/{namespace}"),
         };
         let url = format!("{base}{scope}/{collection}");
         let params = PatchParams::apply("test").force();
-        let request = kube::core::Request::new(url).patch(&text("/metadata/name"), &params, &Patch::Apply(object));
+        let request =
+            kube::core::Request::new(url).patch(&text("/metadata/name"), &params, &Patch::Apply(object));
         self.admin.request(request.unwrap()).await
     }
 
@@ -250,7 +297,11 @@ impl World {
     pub async fn wait_for(&self, name: &str, kind: &str, state: &str) -> WordPressSiteStatus {
         eventually(&format!("{name} {kind}={state}"), || async {
             let status = self.status(name).await;
-            match status.conditions.iter().any(|c| c.type_ == kind && c.status == state) {
+            match status
+                .conditions
+                .iter()
+                .any(|c| c.type_ == kind && c.status == state)
+            {
                 true => Ok(status),
                 false => Err(format!("{status:?}")),
             }
@@ -262,7 +313,10 @@ impl World {
     pub async fn wait_for_reason(&self, name: &str, kind: &str, reason: &str) -> String {
         eventually(&format!("{name} {kind} with reason {reason}"), || async {
             let status = self.status(name).await;
-            let found = status.conditions.iter().find(|c| c.type_ == kind && c.reason == reason);
+            let found = status
+                .conditions
+                .iter()
+                .find(|c| c.type_ == kind && c.reason == reason);
             found.map(|c| c.message.clone()).ok_or(format!("{status:?}"))
         })
         .await
@@ -286,7 +340,10 @@ impl World {
 
     /// Merges a patch into a site.
     pub async fn patch(&self, name: &str, patch: Value) {
-        self.sites().patch(name, &PatchParams::default(), &Patch::Merge(&patch)).await.unwrap();
+        self.sites()
+            .patch(name, &PatchParams::default(), &Patch::Merge(&patch))
+            .await
+            .unwrap();
     }
 
     /// Removes the world's cluster-wide objects, so that other worlds' operators do not ask for dead back-ends.

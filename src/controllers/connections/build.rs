@@ -24,7 +24,9 @@ use crate::providers::gate::{Gate, Limits, Meter};
 use crate::providers::http::{HttpSettings, TlsTrust};
 use crate::providers::nginx_proxy_manager::{self, NpmSettings};
 use crate::providers::proxmox::{self, HaPlacement, ProxmoxSettings};
-use crate::providers::ssh_installer::{self, ArchiveUrlError, Sha256SumError, SshNode, SshSettings, WordPressSource};
+use crate::providers::ssh_installer::{
+    self, ArchiveUrlError, Sha256SumError, SshNode, SshSettings, WordPressSource,
+};
 use crate::providers::template_installer::{TemplateInstaller, TemplateSettings};
 use crate::providers::{ProviderError, SiteInstaller};
 
@@ -54,15 +56,29 @@ pub(super) fn connection(
     meter: Arc<dyn Meter>,
     wake: InstallWake,
 ) -> Result<Connection, Refusal> {
-    let input = Input { name: provider.name_any(), provider, secret };
+    let input = Input {
+        name: provider.name_any(),
+        provider,
+        secret,
+    };
     let limits = &provider.spec.limits;
-    let per_second = u32::try_from(limits.requests_per_second).ok().and_then(NonZeroU32::new).unwrap_or(NonZeroU32::MIN);
-    let limits = Limits { max_concurrent: u32::try_from(limits.max_concurrent).unwrap_or(1), requests_per_second: per_second };
-    let gate = Arc::new(Gate::new(input.name.clone(), limits, meter));
+    let per_second = u32::try_from(limits.requests_per_second)
+        .ok()
+        .and_then(NonZeroU32::new)
+        .unwrap_or(NonZeroU32::MIN);
+    let limits = Limits {
+        max_concurrent: u32::try_from(limits.max_concurrent).unwrap_or(1),
+        requests_per_second: per_second,
+    };
+    let gate = Arc::new(Gate::new(input.name.clone(), limits, Arc::clone(&meter)));
     let spec = &provider.spec;
     match (&spec.proxmox, &spec.nginx_proxy_manager, &spec.cloudflare) {
         (Some(settings), None, None) => input.proxmox(settings, gate, wake),
-        (None, Some(settings), None) => input.nginx_proxy_manager(settings, gate),
+        (None, Some(settings), None) => {
+            // A gate of its own: sites that do not answer must not open the breaker of the proxy's API.
+            let edge_gate = Arc::new(Gate::new(input.name.clone(), limits, meter));
+            input.nginx_proxy_manager(settings, gate, edge_gate)
+        }
         (None, None, Some(settings)) => input.cloudflare(settings, gate),
         _ => Err(input.invalid("set exactly one of proxmox, nginxProxyManager, cloudflare")),
     }
@@ -70,7 +86,10 @@ pub(super) fn connection(
 
 impl Input<'_> {
     fn invalid(&self, what: impl std::fmt::Display) -> Refusal {
-        Refusal::new(reasons::PROVIDER_INVALID, format!("Provider {}: {what}", self.name))
+        Refusal::new(
+            reasons::PROVIDER_INVALID,
+            format!("Provider {}: {what}", self.name),
+        )
     }
 
     fn refused(&self, error: &ProviderError) -> Refusal {
@@ -81,12 +100,17 @@ impl Input<'_> {
     fn text(&self, key: &str) -> Result<String, Refusal> {
         let missing = |what: &str| {
             let namespace = self.secret.namespace().unwrap_or_default();
-            let message = format!("Secret {namespace}/{} of Provider {} {what}; add it", self.secret.name_any(), self.name);
+            let message = format!(
+                "Secret {namespace}/{} of Provider {} {what}; add it",
+                self.secret.name_any(),
+                self.name
+            );
             Refusal::new(reasons::CREDENTIALS_NOT_FOUND, message)
         };
         let value = self.secret.data.as_ref().and_then(|data| data.get(key));
         let value = value.ok_or_else(|| missing(&format!("has no key {key}")))?;
-        let text = std::str::from_utf8(&value.0).map_err(|_| missing(&format!("has a key {key} that is not text")))?;
+        let text = std::str::from_utf8(&value.0)
+            .map_err(|_| missing(&format!("has a key {key} that is not text")))?;
         let text = text.trim_end_matches(['\r', '\n']);
         if text.is_empty() {
             return Err(missing(&format!("has an empty key {key}")));
@@ -99,15 +123,27 @@ impl Input<'_> {
     }
 
     fn http(&self, bases: &[String], plaintext: bool) -> Result<HttpSettings, Refusal> {
-        Ok(HttpSettings { bases: bases.to_vec(), trust: self.trust()?, plaintext })
+        Ok(HttpSettings {
+            bases: bases.to_vec(),
+            trust: self.trust()?,
+            plaintext,
+        })
     }
 
     fn trust(&self) -> Result<TlsTrust, Refusal> {
         match &self.provider.spec.tls {
             None => Ok(TlsTrust::System),
-            Some(CaTrust { ca_bundle: Some(pem), .. }) => Ok(TlsTrust::CaBundle(pem.clone())),
-            Some(CaTrust { fingerprints: Some(list), .. }) => {
-                let pins = list.iter().map(|text| self.fingerprint(text)).collect::<Result<_, _>>()?;
+            Some(CaTrust {
+                ca_bundle: Some(pem), ..
+            }) => Ok(TlsTrust::CaBundle(pem.clone())),
+            Some(CaTrust {
+                fingerprints: Some(list),
+                ..
+            }) => {
+                let pins = list
+                    .iter()
+                    .map(|text| self.fingerprint(text))
+                    .collect::<Result<_, _>>()?;
                 Ok(TlsTrust::Fingerprints(pins))
             }
             Some(_) => Err(self.invalid("tls needs caBundle or fingerprints")),
@@ -116,7 +152,11 @@ impl Input<'_> {
 
     fn fingerprint(&self, text: &str) -> Result<[u8; 32], Refusal> {
         let digits: String = text.chars().filter(|c| *c != ':').collect();
-        let bytes = (0..digits.len()).step_by(2).map(|at| digits.get(at..at + 2).and_then(|pair| u8::from_str_radix(pair, 16).ok()));
+        let bytes = (0..digits.len()).step_by(2).map(|at| {
+            digits
+                .get(at..at + 2)
+                .and_then(|pair| u8::from_str_radix(pair, 16).ok())
+        });
         let bytes: Option<Vec<u8>> = bytes.collect();
         bytes
             .and_then(|bytes| <[u8; 32]>::try_from(bytes).ok())
@@ -124,7 +164,11 @@ impl Input<'_> {
     }
 
     fn address(&self, field: &str, text: &str) -> Result<Ipv4Addr, Refusal> {
-        text.parse().map_err(|_| self.invalid(format!("{field}: \"{text}\" is not an IPv4 address such as 192.0.2.10")))
+        text.parse().map_err(|_| {
+            self.invalid(format!(
+                "{field}: \"{text}\" is not an IPv4 address such as 192.0.2.10"
+            ))
+        })
     }
 
     fn number<T: TryFrom<i32>>(&self, field: &str, number: i32) -> Result<T, Refusal> {
@@ -139,13 +183,21 @@ impl Input<'_> {
         AddressPool::new(first, last, prefix, gateway).map_err(|error| self.invalid(error))
     }
 
-    fn proxmox(&self, settings: &ProxmoxProvider, gate: Arc<Gate>, wake: InstallWake) -> Result<Connection, Refusal> {
+    fn proxmox(
+        &self,
+        settings: &ProxmoxProvider,
+        gate: Arc<Gate>,
+        wake: InstallWake,
+    ) -> Result<Connection, Refusal> {
         let vmid = |number: i32| Vmid::try_from(i64::from(number)).map_err(|error| self.invalid(error));
         let range = VmidRange::new(vmid(settings.vmid_range.first)?, vmid(settings.vmid_range.last)?);
         let range = range.map_err(|error| self.invalid(error))?;
         let network = &settings.network;
         let pool = self.pool(network)?;
-        let nameservers = network.name_servers.iter().map(|text| self.address("network.nameServers", text));
+        let nameservers = network
+            .name_servers
+            .iter()
+            .map(|text| self.address("network.nameServers", text));
         let placement = settings.high_availability.as_ref();
         let vendor = ProxmoxSettings {
             http: self.http(&settings.endpoints, settings.plaintext)?,
@@ -153,7 +205,10 @@ impl Input<'_> {
             token_secret: self.secret_text("tokenSecret")?,
             addresses: pool,
             bridge: network.bridge.clone(),
-            vlan: network.vlan.map(|vlan| self.number("network.vlan", vlan)).transpose()?,
+            vlan: network
+                .vlan
+                .map(|vlan| self.number("network.vlan", vlan))
+                .transpose()?,
             storage: settings.storage.clone(),
             template: settings.template.clone(),
             nameservers: nameservers.collect::<Result<_, _>>()?,
@@ -163,8 +218,14 @@ impl Input<'_> {
             high_availability: HaPlacement {
                 nodes: placement.map(|ha| ha.nodes.clone()).unwrap_or_default(),
                 group: placement.and_then(|ha| ha.group.clone()),
-                max_restart: self.number("highAvailability.maxRestart", placement.map_or(3, |ha| ha.max_restart))?,
-                max_relocate: self.number("highAvailability.maxRelocate", placement.map_or(2, |ha| ha.max_relocate))?,
+                max_restart: self.number(
+                    "highAvailability.maxRestart",
+                    placement.map_or(3, |ha| ha.max_restart),
+                )?,
+                max_relocate: self.number(
+                    "highAvailability.maxRelocate",
+                    placement.map_or(2, |ha| ha.max_relocate),
+                )?,
             },
             stop_grace: self.seconds(settings.shutdown_seconds),
         };
@@ -184,46 +245,84 @@ impl Input<'_> {
             places: self.number("storageTasks", settings.storage_tasks)?,
             survey: Default::default(),
         };
-        Ok(Connection { kind: "proxmox", backend: Backend::Compute(Arc::new(compute)), health: host, gate })
+        Ok(Connection {
+            kind: "proxmox",
+            backend: Backend::Compute(Arc::new(compute)),
+            health: host,
+            gate,
+        })
     }
 
     fn seconds(&self, seconds: i32) -> Duration {
         Duration::from_secs(u64::try_from(seconds).unwrap_or_default())
     }
 
-    fn ssh_installer(&self, settings: &SshInstallerSettings, gate: &Arc<Gate>, wake: InstallWake) -> Result<Arc<dyn SiteInstaller>, Refusal> {
+    fn ssh_installer(
+        &self,
+        settings: &SshInstallerSettings,
+        gate: &Arc<Gate>,
+        wake: InstallWake,
+    ) -> Result<Arc<dyn SiteInstaller>, Refusal> {
         let mut nodes = BTreeMap::new();
         for (node, at) in &settings.nodes {
             let port = self.number("installer.ssh.nodes.port", at.port)?;
-            nodes.insert(node.clone(), SshNode { address: at.address.clone(), port, host_keys: at.host_keys.clone() });
+            nodes.insert(
+                node.clone(),
+                SshNode {
+                    address: at.address.clone(),
+                    port,
+                    host_keys: at.host_keys.clone(),
+                },
+            );
         }
         let ssh = SshSettings {
             user: settings.user.clone(),
             private_key: self.secret_text("sshPrivateKey")?,
             nodes,
             wordpress: WordPressSource {
-                archive: settings.wordpress.archive.parse().map_err(|error: ArchiveUrlError| self.invalid(error))?,
-                sha256: settings.wordpress.sha256.as_deref().map(str::parse).transpose().map_err(|error: Sha256SumError| self.invalid(error))?,
+                archive: settings
+                    .wordpress
+                    .archive
+                    .parse()
+                    .map_err(|error: ArchiveUrlError| self.invalid(error))?,
+                sha256: settings
+                    .wordpress
+                    .sha256
+                    .as_deref()
+                    .map(str::parse)
+                    .transpose()
+                    .map_err(|error: Sha256SumError| self.invalid(error))?,
                 disallow_file_edit: true,
             },
             deadline: self.seconds(settings.deadline_seconds),
             pct: "pct".to_owned(),
         };
-        let installer = ssh_installer::connect(ssh, Arc::clone(gate), wake).map_err(|error| self.refused(&error))?;
+        let installer =
+            ssh_installer::connect(ssh, Arc::clone(gate), wake).map_err(|error| self.refused(&error))?;
         Ok(installer)
     }
 
-    fn template_installer(&self, settings: &TemplateInstallerSettings, gate: &Arc<Gate>) -> Result<Arc<dyn SiteInstaller>, Refusal> {
+    fn template_installer(
+        &self,
+        settings: &TemplateInstallerSettings,
+        gate: &Arc<Gate>,
+    ) -> Result<Arc<dyn SiteInstaller>, Refusal> {
         let template = TemplateSettings {
             health_path: settings.health_path.clone(),
             port: self.number("installer.template.port", settings.port)?,
             timeout: TEMPLATE_TIMEOUT,
         };
-        let installer = TemplateInstaller::new(template, Arc::clone(gate)).map_err(|error| self.refused(&error))?;
+        let installer =
+            TemplateInstaller::new(template, Arc::clone(gate)).map_err(|error| self.refused(&error))?;
         Ok(installer)
     }
 
-    fn nginx_proxy_manager(&self, settings: &NginxProxyManagerProvider, gate: Arc<Gate>) -> Result<Connection, Refusal> {
+    fn nginx_proxy_manager(
+        &self,
+        settings: &NginxProxyManagerProvider,
+        gate: Arc<Gate>,
+        edge_gate: Arc<Gate>,
+    ) -> Result<Connection, Refusal> {
         let public_address = self.address("publicAddress", &settings.public_address)?;
         let vendor = NpmSettings {
             http: self.http(std::slice::from_ref(&settings.endpoint), settings.plaintext)?,
@@ -233,22 +332,31 @@ impl Input<'_> {
             certificate_timeout: CERTIFICATE_TIMEOUT,
             certificate_queue: CERTIFICATE_QUEUE,
         };
-        let proxy = nginx_proxy_manager::connect(vendor, Arc::clone(&gate)).map_err(|error| self.refused(&error))?;
+        let proxy =
+            nginx_proxy_manager::connect(vendor, Arc::clone(&gate)).map_err(|error| self.refused(&error))?;
         let edge = settings.edge.as_ref();
         let address = match edge.and_then(|edge| edge.address.as_deref()) {
             Some(text) => self.address("edge.address", text)?,
             None => public_address,
         };
-        let port = |field, port: Option<i32>, customary: i32| self.number::<u16>(field, port.unwrap_or(customary));
+        let port =
+            |field, port: Option<i32>, customary: i32| self.number::<u16>(field, port.unwrap_or(customary));
         let addresses = EdgeAddresses {
-            http: SocketAddr::from((address, port("edge.httpPort", edge.map(|edge| edge.http_port), 80)?)),
-            https: SocketAddr::from((address, port("edge.httpsPort", edge.map(|edge| edge.https_port), 443)?)),
+            http: SocketAddr::from((
+                address,
+                port("edge.httpPort", edge.map(|edge| edge.http_port), 80)?,
+            )),
+            https: SocketAddr::from((
+                address,
+                port("edge.httpsPort", edge.map(|edge| edge.https_port), 443)?,
+            )),
         };
         let trust = match edge.and_then(|edge| edge.ca_bundle.clone()) {
             Some(pem) => TlsTrust::CaBundle(pem),
             None => TlsTrust::System,
         };
-        let edge = HttpEdge::new(EdgeSettings { addresses, trust }, Arc::clone(&gate)).map_err(|error| self.refused(&error))?;
+        let edge = HttpEdge::new(EdgeSettings { addresses, trust }, edge_gate)
+            .map_err(|error| self.refused(&error))?;
         let connected = Proxy {
             name: self.name.clone(),
             proxy: proxy.clone(),
@@ -256,7 +364,12 @@ impl Input<'_> {
             public_address,
             survey: Default::default(),
         };
-        Ok(Connection { kind: "nginxProxyManager", backend: Backend::Proxy(Arc::new(connected)), health: proxy, gate })
+        Ok(Connection {
+            kind: "nginxProxyManager",
+            backend: Backend::Proxy(Arc::new(connected)),
+            health: proxy,
+            gate,
+        })
     }
 
     fn cloudflare(&self, settings: &CloudflareProvider, gate: Arc<Gate>) -> Result<Connection, Refusal> {
@@ -273,6 +386,11 @@ impl Input<'_> {
             ttl: self.number("ttlSeconds", settings.ttl_seconds)?,
             records: Default::default(),
         };
-        Ok(Connection { kind: "cloudflare", backend: Backend::Dns(Arc::new(connected)), health: dns, gate })
+        Ok(Connection {
+            kind: "cloudflare",
+            backend: Backend::Dns(Arc::new(connected)),
+            health: dns,
+            gate,
+        })
     }
 }

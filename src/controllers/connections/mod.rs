@@ -34,7 +34,10 @@ pub struct Refusal {
 impl Refusal {
     /// A refusal.
     pub fn new(reason: &'static str, message: impl Into<String>) -> Self {
-        Self { reason, message: message.into() }
+        Self {
+            reason,
+            message: message.into(),
+        }
     }
 }
 
@@ -153,7 +156,12 @@ pub struct Connections {
 impl Connections {
     /// No connection yet; they are made when asked for.
     pub fn new(sources: Sources, meter: Arc<dyn Meter>, wake: InstallWake) -> Self {
-        Self { sources, meter, wake, live: Mutex::default() }
+        Self {
+            sources,
+            meter,
+            wake,
+            live: Mutex::default(),
+        }
     }
 
     /// The connection of a Provider, whoever asks.
@@ -162,14 +170,17 @@ impl Connections {
     /// When the Provider or its Secret does not exist or cannot be used.
     pub fn of(&self, name: &str) -> Result<Connection, Refusal> {
         let provider = self.sources.providers.get(&ObjectRef::new(name)).ok_or_else(|| {
-            let message = format!("Provider {name} does not exist; create it, or name another one in the Plan");
+            let message =
+                format!("Provider {name} does not exist; create it, or name another one in the Plan");
             Refusal::new(reasons::PROVIDER_NOT_FOUND, message)
         })?;
         let secret_name = &provider.spec.credentials.secret_name;
         let reference = ObjectRef::new(secret_name).within(&self.sources.namespace);
         let secret = self.sources.secrets.get(&reference).ok_or_else(|| {
             let namespace = &self.sources.namespace;
-            let message = format!("Secret {namespace}/{secret_name} of Provider {name} does not exist; create it there");
+            let message = format!(
+                "Secret {namespace}/{secret_name} of Provider {name} does not exist; create it there"
+            );
             Refusal::new(reasons::CREDENTIALS_NOT_FOUND, message)
         })?;
         let provider_version = (provider.uid(), provider.metadata.generation);
@@ -181,8 +192,17 @@ impl Connections {
         {
             return entry.result.clone();
         }
-        let result = build::connection(&provider, &secret, Arc::clone(&self.meter), Arc::clone(&self.wake));
-        let entry = Live { provider: provider_version, secret: secret_version, result: result.clone() };
+        let result = build::connection(
+            &provider,
+            &secret,
+            Arc::clone(&self.meter),
+            Arc::clone(&self.wake),
+        );
+        let entry = Live {
+            provider: provider_version,
+            secret: secret_version,
+            result: result.clone(),
+        };
         live.insert(name.to_owned(), entry);
         result
     }
@@ -194,11 +214,18 @@ impl Connections {
     pub fn allowed(&self, name: &str, namespace: &str) -> Result<Connection, Refusal> {
         let connection = self.of(name)?;
         let provider = self.sources.providers.get(&ObjectRef::new(name));
-        let allowed = provider.is_some_and(|p| p.spec.allowed_namespaces.iter().any(|n| n == "*" || n == namespace));
+        let allowed = provider.is_some_and(|p| {
+            p.spec
+                .allowed_namespaces
+                .iter()
+                .any(|n| n == "*" || n == namespace)
+        });
         if allowed {
             return Ok(connection);
         }
-        let message = format!("Provider {name} does not allow namespace {namespace}; add it to the Provider's allowedNamespaces");
+        let message = format!(
+            "Provider {name} does not allow namespace {namespace}; add it to the Provider's allowedNamespaces"
+        );
         Err(Refusal::new(reasons::NAMESPACE_NOT_ALLOWED, message))
     }
 }
@@ -238,7 +265,10 @@ impl Connection {
     }
 
     fn other_type(&self, name: &str, field: &str, wanted: &str) -> Refusal {
-        let message = format!("Provider {name} is of type {}, but the Plan's field {field} needs {wanted}", self.kind);
+        let message = format!(
+            "Provider {name} is of type {}, but the Plan's field {field} needs {wanted}",
+            self.kind
+        );
         Refusal::new(reasons::PROVIDER_INVALID, message)
     }
 }
@@ -259,7 +289,9 @@ impl Proxy {
     /// # Errors
     /// That of the read.
     pub async fn survey(&self, max_age: Duration) -> Result<Arc<ProxyIndex>, ProviderError> {
-        self.survey.get(max_age, || async { Ok(index(self.proxy.survey().await?)) }).await
+        self.survey
+            .get(max_age, || async { Ok(index(self.proxy.survey().await?)) })
+            .await
     }
 }
 

@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
 use super::connections::Connections;
-use super::runner::{Kind, Next, Outcome, Plan, Subject, after_failure};
+use super::runner::{Acted, Kind, Next, Outcome, Plan, Subject, after_failure};
 use crate::api::{Provider, ProviderStatus};
 use crate::providers::ProviderError;
 use crate::runtime::metrics::Kind as MetricKind;
@@ -61,19 +61,35 @@ impl Kind for ProviderKind {
         Some(observe::look(&self.connections, &subject.object).await)
     }
 
-    fn plan(&self, _: &Subject<Self>, sight: &Option<Sight>, _: Timestamp) -> Plan<Infallible, Option<Sight>> {
+    fn plan(
+        &self,
+        _: &Subject<Self>,
+        sight: &Option<Sight>,
+        _: Timestamp,
+    ) -> Plan<Infallible, Option<Sight>> {
         let next = match sight {
-            Some(Sight { result: Ok(Err(error)), .. }) => match after_failure(error) {
+            Some(Sight {
+                result: Ok(Err(error)),
+                ..
+            }) => match after_failure(error) {
                 // A Provider is asked again even after a final refusal: its repair may happen outside our sight.
                 Next::Settled => Next::Retry { at_least: None },
                 next => next,
             },
             _ => Next::Settled,
         };
-        Plan { actions: Vec::new(), next, verdict: sight.clone() }
+        Plan {
+            actions: Vec::new(),
+            next,
+            verdict: sight.clone(),
+        }
     }
 
-    async fn act(&self, _: &Subject<Self>, action: &Infallible) -> Result<Outcome<Infallible>, ProviderError> {
+    async fn act(
+        &self,
+        _: &Subject<Self>,
+        action: &Infallible,
+    ) -> Result<Outcome<Infallible>, ProviderError> {
         match *action {}
     }
 
@@ -85,7 +101,7 @@ impl Kind for ProviderKind {
         &self,
         subject: &Subject<Self>,
         sight: &Option<Sight>,
-        _: &[(&Infallible, Result<Outcome<Infallible>, ProviderError>)],
+        _: &[Acted<'_, Self>],
         now: Timestamp,
     ) -> ProviderStatus {
         report::status(subject, sight.as_ref(), now)

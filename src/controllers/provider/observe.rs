@@ -18,7 +18,13 @@ pub struct Sight {
 /// One look.
 pub async fn look(connections: &Connections, provider: &Provider) -> Sight {
     match connections.of(&provider.name_any()) {
-        Err(refusal) => Sight { kind: "", result: Err(refusal) },
-        Ok(connection) => Sight { kind: connection.kind, result: Ok(connection.health.check().await) },
+        Err(refusal) => Sight {
+            kind: "",
+            result: Err(refusal),
+        },
+        Ok(connection) => Sight {
+            kind: connection.kind,
+            result: Ok(connection.health.check().await),
+        },
     }
 }

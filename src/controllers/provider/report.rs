@@ -17,7 +17,10 @@ pub fn status(subject: &Subject<ProviderKind>, sight: Option<&Sight>, now: Times
     let old = &subject.status;
     let generation = subject.object.metadata.generation;
     let Some(sight) = sight else { return old.clone() };
-    let mut status = ProviderStatus { observed_generation: generation, ..old.clone() };
+    let mut status = ProviderStatus {
+        observed_generation: generation,
+        ..old.clone()
+    };
     if !sight.kind.is_empty() {
         status.type_ = Some(sight.kind.to_owned());
     }
@@ -49,15 +52,30 @@ fn healthy(status: &mut ProviderStatus, health: &Health) -> Vec<Finding> {
     status.capabilities.clone_from(&health.capabilities);
     status.last_error = None;
     // Latency moves all the time; by itself it is no reason to write, unless it moved by an order of magnitude.
-    let moved = status.latency_milliseconds.is_none_or(|old| latency >= old.saturating_mul(10) || latency.saturating_mul(10) <= old);
+    let moved = status
+        .latency_milliseconds
+        .is_none_or(|old| latency >= old.saturating_mul(10) || latency.saturating_mul(10) <= old);
     if !same || moved {
         status.latency_milliseconds = Some(latency);
     }
-    let synced = Finding::new(kinds::SYNCED, State::True, reasons::SYNCED, "The back-end answers.");
+    let synced = Finding::new(
+        kinds::SYNCED,
+        State::True,
+        reasons::SYNCED,
+        "The back-end answers.",
+    );
     let ready = match health.missing_rights.as_slice() {
-        [] => Finding::new(kinds::READY, State::True, reasons::AVAILABLE, "Reachable, and the rights suffice."),
+        [] => Finding::new(
+            kinds::READY,
+            State::True,
+            reasons::AVAILABLE,
+            "Reachable, and the rights suffice.",
+        ),
         missing => {
-            let message = format!("Reachable, but these rights are missing: {}; grant them to the credentials of this Provider.", missing.join(", "));
+            let message = format!(
+                "Reachable, but these rights are missing: {}; grant them to the credentials of this Provider.",
+                missing.join(", ")
+            );
             Finding::new(kinds::READY, State::False, reasons::RIGHTS_MISSING, message)
         }
     };
@@ -67,8 +85,12 @@ fn healthy(status: &mut ProviderStatus, health: &Health) -> Vec<Finding> {
 /// Milliseconds rounded up to 1, 2, 5, 10, 20, 50 …, so that noise is not a change.
 fn rounded(latency: Duration) -> i64 {
     let milliseconds = i64::try_from(latency.as_millis()).unwrap_or(i64::MAX);
-    let steps = (0..10_u32).flat_map(|power| [1_i64, 2, 5].map(|step| step.saturating_mul(10_i64.saturating_pow(power))));
-    steps.into_iter().find(|step| milliseconds <= *step).unwrap_or(milliseconds)
+    let steps = (0..10_u32)
+        .flat_map(|power| [1_i64, 2, 5].map(|step| step.saturating_mul(10_i64.saturating_pow(power))));
+    steps
+        .into_iter()
+        .find(|step| milliseconds <= *step)
+        .unwrap_or(milliseconds)
 }
 
 /// The status of a paused Provider.
@@ -76,8 +98,16 @@ pub fn paused(subject: &Subject<ProviderKind>, now: Timestamp) -> ProviderStatus
     let mut status = subject.status.clone();
     let message = "Paused by the annotation hostwright.dev/paused; the back-end is not asked.";
     let finding = |kind, state| Finding::new(kind, state, reasons::PAUSED, message);
-    let findings = [finding(kinds::READY, State::Unknown), finding(kinds::SYNCED, State::False)];
-    status.conditions = merge(&status.conditions, &findings, subject.object.metadata.generation, now);
+    let findings = [
+        finding(kinds::READY, State::Unknown),
+        finding(kinds::SYNCED, State::False),
+    ];
+    status.conditions = merge(
+        &status.conditions,
+        &findings,
+        subject.object.metadata.generation,
+        now,
+    );
     status
 }
 
@@ -88,6 +118,9 @@ mod tests {
     #[test]
     fn latency_is_rounded_up() {
         let of = |milliseconds| rounded(Duration::from_millis(milliseconds));
-        assert_eq!([of(0), of(1), of(3), of(7), of(11), of(300)], [1, 1, 5, 10, 20, 500]);
+        assert_eq!(
+            [of(0), of(1), of(3), of(7), of(11), of(300)],
+            [1, 1, 5, 10, 20, 500]
+        );
     }
 }

@@ -21,7 +21,10 @@ impl Events {
     /// Starts the sender; it ends when all clones are dropped.
     pub fn start(client: kube::Client, kind: MetricKind, metrics: Metrics) -> Self {
         let (queue, mut waiting) = mpsc::channel::<(Event, ObjectReference)>(QUEUE);
-        let reporter = Reporter { controller: "hostwright".to_owned(), instance: None };
+        let reporter = Reporter {
+            controller: "hostwright".to_owned(),
+            instance: None,
+        };
         tokio::spawn(async move {
             let recorder = Recorder::new(client, reporter);
             while let Some((event, regarding)) = waiting.recv().await {
@@ -39,7 +42,10 @@ impl Events {
     pub fn changes(&self, regarding: &ObjectReference, old: &[Condition], new: &[Condition]) {
         for event in between(old, new) {
             if self.queue.try_send((event, regarding.clone())).is_err() {
-                tracing::debug!(object = regarding.name, "too many events are waiting; one was dropped");
+                tracing::debug!(
+                    object = regarding.name,
+                    "too many events are waiting; one was dropped"
+                );
             }
         }
     }
@@ -48,21 +54,31 @@ impl Events {
 /// The events between two lists of conditions. Parts show in `Ready`'s message; only the summary conditions
 /// make events, so that the making of one site is a handful of events and not dozens.
 fn between(old: &[Condition], new: &[Condition]) -> Vec<Event> {
-    let find = |list: &[Condition], kind: &str| list.iter().find(|condition| condition.type_ == kind).cloned();
+    let find =
+        |list: &[Condition], kind: &str| list.iter().find(|condition| condition.type_ == kind).cloned();
     let mut events = Vec::new();
     for kind in [kinds::READY, kinds::SYNCED, kinds::STALLED] {
         let Some(now) = find(new, kind) else { continue };
         let before = find(old, kind);
-        let same = before.as_ref().is_some_and(|c| c.status == now.status && c.reason == now.reason);
+        let same = before
+            .as_ref()
+            .is_some_and(|c| c.status == now.status && c.reason == now.reason);
         let good = now.status == if kind == kinds::STALLED { "False" } else { "True" };
         // "Could act" is news only after it could not.
         let first_success = good && kind != kinds::READY && before.is_none_or(|c| c.status != "False");
         if same || first_success {
             continue;
         }
-        let normal = good || (kind == kinds::READY && now.status != "True" && find(new, kinds::SYNCED).is_none_or(|c| c.status == "True"));
+        let normal = good
+            || (kind == kinds::READY
+                && now.status != "True"
+                && find(new, kinds::SYNCED).is_none_or(|c| c.status == "True"));
         events.push(Event {
-            type_: if normal { EventType::Normal } else { EventType::Warning },
+            type_: if normal {
+                EventType::Normal
+            } else {
+                EventType::Warning
+            },
             reason: now.reason.clone(),
             note: Some(format!("{kind}={}: {}", now.status, now.message)),
             action: "Reconcile".to_owned(),
@@ -80,7 +96,12 @@ mod tests {
 
     fn list(ready: State, synced: State) -> Vec<Condition> {
         let finding = |kind, state| Finding::new(kind, state, reasons::READY, "m");
-        merge(&[], &[finding(kinds::READY, ready), finding(kinds::SYNCED, synced)], None, Timestamp::UNIX_EPOCH)
+        merge(
+            &[],
+            &[finding(kinds::READY, ready), finding(kinds::SYNCED, synced)],
+            None,
+            Timestamp::UNIX_EPOCH,
+        )
     }
 
     #[test]

@@ -111,6 +111,12 @@ pub enum Outcome<D> {
     Wait(D),
 }
 
+/// An action and what it came to.
+pub type Acted<'a, K> = (
+    &'a <K as Kind>::Action,
+    Result<Outcome<<K as Kind>::Done>, ProviderError>,
+);
+
 /// A kind of resource. `plan` and `report` are pure; `observe` only reads.
 #[async_trait]
 pub trait Kind: Send + Sync + Sized + Debug + 'static {
@@ -145,10 +151,19 @@ pub trait Kind: Send + Sync + Sized + Debug + 'static {
     async fn observe(&self, subject: &Subject<Self>, known: Self::Observed) -> Self::Observed;
 
     /// Decides.
-    fn plan(&self, subject: &Subject<Self>, observed: &Self::Observed, now: Timestamp) -> Plan<Self::Action, Self::Verdict>;
+    fn plan(
+        &self,
+        subject: &Subject<Self>,
+        observed: &Self::Observed,
+        now: Timestamp,
+    ) -> Plan<Self::Action, Self::Verdict>;
 
     /// Does one action.
-    async fn act(&self, subject: &Subject<Self>, action: &Self::Action) -> Result<Outcome<Self::Done>, ProviderError>;
+    async fn act(
+        &self,
+        subject: &Subject<Self>,
+        action: &Self::Action,
+    ) -> Result<Outcome<Self::Done>, ProviderError>;
 
     /// Takes what an action brought into what is known.
     fn absorb(&self, observed: Self::Observed, done: &Self::Done) -> Self::Observed;
@@ -158,7 +173,7 @@ pub trait Kind: Send + Sync + Sized + Debug + 'static {
         &self,
         subject: &Subject<Self>,
         verdict: &Self::Verdict,
-        outcomes: &[(&Self::Action, Result<Outcome<Self::Done>, ProviderError>)],
+        outcomes: &[Acted<'_, Self>],
         now: Timestamp,
     ) -> Self::Status;
 

@@ -24,7 +24,7 @@ use crate::providers::{ErrorKind, ProviderError};
 use crate::runtime::metrics::{Metrics, PassResult};
 
 pub use events::Events;
-pub use kind::{Kind, Managed, Next, Outcome, Plan, Subject};
+pub use kind::{Acted, Kind, Managed, Next, Outcome, Plan, Subject};
 pub use schedule::{Pace, Schedule, Turn};
 pub use store::{Store, StoreError, trimmed};
 pub use watch::{Poker, run, secondary};
@@ -43,13 +43,28 @@ pub struct Runner<K: Kind> {
 
 impl<K: Kind> Runner<K> {
     /// A runner for a kind.
-    pub fn new(kind: Arc<K>, store: Store<K>, schedule: Arc<Schedule<K::Object>>, events: Events, metrics: Metrics) -> Self {
-        Self { kind, store, schedule, events, metrics }
+    pub fn new(
+        kind: Arc<K>,
+        store: Store<K>,
+        schedule: Arc<Schedule<K::Object>>,
+        events: Events,
+        metrics: Metrics,
+    ) -> Self {
+        Self {
+            kind,
+            store,
+            schedule,
+            events,
+            metrics,
+        }
     }
 
     /// One trigger of one object. Never fails: an error is reported in the status and retried by the schedule.
     pub async fn reconcile(&self, cached: Arc<K::Object>) -> Result<Action, Infallible> {
-        let asked = cached.annotations().get(RECONCILE_AT_ANNOTATION).map(String::as_str);
+        let asked = cached
+            .annotations()
+            .get(RECONCILE_AT_ANNOTATION)
+            .map(String::as_str);
         let (object, precise) = match self.schedule.turn(Arc::clone(&cached), asked) {
             Turn::Pass { object, precise } => (object, precise),
             Turn::Echo(wait) => return Ok(Action::requeue(wait)),
@@ -83,8 +98,18 @@ impl<K: Kind> Runner<K> {
             return None;
         }
         let status = K::status(&object);
-        let mut subject = Subject::<K> { object, status, deleting, precise };
-        if subject.object.annotations().get(PAUSED_ANNOTATION).is_some_and(|value| value == "true") {
+        let mut subject = Subject::<K> {
+            object,
+            status,
+            deleting,
+            precise,
+        };
+        if subject
+            .object
+            .annotations()
+            .get(PAUSED_ANNOTATION)
+            .is_some_and(|value| value == "true")
+        {
             subject.status = self.kind.paused(&subject, Timestamp::now());
             return Some(self.stored(&mut subject).await.unwrap_or(Next::Settled));
         }
@@ -104,7 +129,10 @@ impl<K: Kind> Runner<K> {
         for _ in 0..ROUNDS_MAX {
             let (next, observed) = self.round(subject, known).await;
             known = observed;
-            let stays_in_memory = matches!(next, Next::Again { persist: false } | Next::Closer | Next::Released { announce: false });
+            let stays_in_memory = matches!(
+                next,
+                Next::Again { persist: false } | Next::Closer | Next::Released { announce: false }
+            );
             if !stays_in_memory && let Some(instead) = self.stored(subject).await {
                 return instead;
             }
@@ -118,7 +146,10 @@ impl<K: Kind> Runner<K> {
                 other => return other,
             }
         }
-        tracing::error!(rounds = ROUNDS_MAX, "the pass did not come to an end; going on later");
+        tracing::error!(
+            rounds = ROUNDS_MAX,
+            "the pass did not come to an end; going on later"
+        );
         Next::Retry { at_least: None }
     }
 
@@ -134,7 +165,9 @@ impl<K: Kind> Runner<K> {
         let mut outcomes = Vec::with_capacity(plan.actions.len());
         for action in &plan.actions {
             tracing::debug!(?action, "act");
-            let outcome = timeout(deadline, self.kind.act(subject, action)).await.unwrap_or_else(|_| Err(too_slow(deadline)));
+            let outcome = timeout(deadline, self.kind.act(subject, action))
+                .await
+                .unwrap_or_else(|_| Err(too_slow(deadline)));
             let (stop, follows) = match &outcome {
                 Ok(Outcome::Done(_)) => (false, next),
                 Ok(Outcome::Started(_) | Outcome::Wait(_)) => (true, Next::Poll),
@@ -149,7 +182,9 @@ impl<K: Kind> Runner<K> {
                 break;
             }
         }
-        subject.status = self.kind.report(subject, &plan.verdict, &outcomes, Timestamp::now());
+        subject.status = self
+            .kind
+            .report(subject, &plan.verdict, &outcomes, Timestamp::now());
         (next, observed)
     }
 
@@ -160,7 +195,8 @@ impl<K: Kind> Runner<K> {
             Ok(None) => None,
             Ok(Some(object)) => {
                 let (before, after) = (K::conditions(&old), K::conditions(&subject.status));
-                self.events.changes(&object.object_ref(&Default::default()), before, after);
+                self.events
+                    .changes(&object.object_ref(&Default::default()), before, after);
                 if !condition::is_true(before, kinds::READY) && condition::is_true(after, kinds::READY) {
                     self.became_ready(&object);
                 }
@@ -172,9 +208,12 @@ impl<K: Kind> Runner<K> {
     }
 
     fn became_ready(&self, object: &K::Object) {
-        let Some(created) = object.creation_timestamp() else { return };
+        let Some(created) = object.creation_timestamp() else {
+            return;
+        };
         let seconds = Timestamp::now().duration_since(created.0).as_secs_f64();
-        self.metrics.became_ready(K::KIND, Duration::from_secs_f64(seconds.max(0.0)));
+        self.metrics
+            .became_ready(K::KIND, Duration::from_secs_f64(seconds.max(0.0)));
     }
 
     async fn released(&self, subject: &mut Subject<K>, next: Next) -> Next {
@@ -208,7 +247,10 @@ fn result_of(next: Option<Next>) -> PassResult {
 }
 
 fn too_slow(deadline: Duration) -> ProviderError {
-    let message = format!("no end within {} s; what was done is looked up before the next try", deadline.as_secs());
+    let message = format!(
+        "no end within {} s; what was done is looked up before the next try",
+        deadline.as_secs()
+    );
     ProviderError::new(ErrorKind::Ambiguous, message)
 }
 
@@ -218,7 +260,9 @@ pub fn after_failure(error: &ProviderError) -> Next {
         // The same request will be refused again; a change of the spec, the Plan, the Provider or its Secret
         // wakes the object, and the resync looks from time to time.
         ErrorKind::Invalid => Next::Settled,
-        ErrorKind::Throttled { retry_after } => Next::Retry { at_least: retry_after },
+        ErrorKind::Throttled { retry_after } => Next::Retry {
+            at_least: retry_after,
+        },
         _ => Next::Retry { at_least: None },
     }
 }

@@ -41,6 +41,9 @@ mod tests {
         let old = json!({"a": 1, "b": {"c": 1, "d": 2}, "e": [1]});
         assert_eq!(merge_patch(&old, &old), None);
         let new = json!({"b": {"c": 1, "d": 3}, "e": [1, 2]});
-        assert_eq!(merge_patch(&old, &new), Some(json!({"a": null, "b": {"d": 3}, "e": [1, 2]})));
+        assert_eq!(
+            merge_patch(&old, &new),
+            Some(json!({"a": null, "b": {"d": 3}, "e": [1, 2]}))
+        );
     }
 }

@@ -53,7 +53,15 @@ struct Entry<K> {
 
 impl<K> Default for Entry<K> {
     fn default() -> Self {
-        Self { due: Instant::now(), poked: false, polls: 0, failures: 0, generation: None, annotations: None, written: None }
+        Self {
+            due: Instant::now(),
+            poked: false,
+            polls: 0,
+            failures: 0,
+            generation: None,
+            annotations: None,
+            written: None,
+        }
     }
 }
 
@@ -81,7 +89,10 @@ pub enum Turn<K> {
 impl<K: Managed> Schedule<K> {
     /// An empty schedule.
     pub fn new(pace: Pace) -> Self {
-        Self { pace, entries: Mutex::default() }
+        Self {
+            pace,
+            entries: Mutex::default(),
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Entry<K>>> {
@@ -134,7 +145,10 @@ impl<K: Managed> Schedule<K> {
     /// Remembers our own write.
     pub fn wrote(&self, object: &Arc<K>) {
         let mut entries = self.lock();
-        entries.entry(object.uid().unwrap_or_default()).or_default().written = Some(Arc::clone(object));
+        entries
+            .entry(object.uid().unwrap_or_default())
+            .or_default()
+            .written = Some(Arc::clone(object));
     }
 
     /// Decides when the object is due again.
@@ -179,7 +193,11 @@ impl<K: Managed> Schedule<K> {
 /// Whether `a` is newer than `b`. Resource versions of one server are growing numbers; where they are not, the
 /// watch is believed.
 fn is_newer<K: Managed>(a: &K, b: &K) -> bool {
-    let number = |object: &K| object.resource_version().and_then(|version| version.parse::<u64>().ok());
+    let number = |object: &K| {
+        object
+            .resource_version()
+            .and_then(|version| version.parse::<u64>().ok())
+    };
     matches!((number(a), number(b)), (Some(a), Some(b)) if a > b)
 }
 
@@ -191,7 +209,9 @@ fn growing(min: Duration, max: Duration, turns: u32) -> Duration {
 
 /// Up to a tenth more, different for each object and the same for one, so that many do not come at once.
 fn jittered(wait: Duration, uid: &str) -> Duration {
-    let sum = uid.bytes().fold(0_u32, |sum, byte| sum.wrapping_mul(31).wrapping_add(u32::from(byte)));
+    let sum = uid.bytes().fold(0_u32, |sum, byte| {
+        sum.wrapping_mul(31).wrapping_add(u32::from(byte))
+    });
     wait + wait / 10 * (sum % 100) / 100
 }
 

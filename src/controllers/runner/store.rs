@@ -41,22 +41,35 @@ pub struct Store<K: Kind> {
 impl<K: Kind> Store<K> {
     /// A writer.
     pub fn new(client: Client, metrics: Metrics) -> Self {
-        Self { client, metrics, kind: PhantomData }
+        Self {
+            client,
+            metrics,
+            kind: PhantomData,
+        }
     }
 
     /// Sends a merge patch of an object, or of one of its subresources.
-    async fn patch(&self, object: &K::Object, subresource: Option<&str>, patch: &Value) -> Result<K::Object, kube::Error> {
+    async fn patch(
+        &self,
+        object: &K::Object,
+        subresource: Option<&str>,
+        patch: &Value,
+    ) -> Result<K::Object, kube::Error> {
         let (name, params, patch) = (object.name_any(), PatchParams::default(), Patch::Merge(patch));
         let request = match subresource {
             Some(subresource) => requests(object).patch_subresource(subresource, &name, &params, &patch),
             None => requests(object).patch(&name, &params, &patch),
         };
-        self.client.request(request.map_err(kube::Error::BuildRequest)?).await
+        self.client
+            .request(request.map_err(kube::Error::BuildRequest)?)
+            .await
     }
 
     async fn read(&self, object: &K::Object) -> Result<K::Object, kube::Error> {
         let request = requests(object).get(&object.name_any(), &GetParams::default());
-        self.client.request(request.map_err(kube::Error::BuildRequest)?).await
+        self.client
+            .request(request.map_err(kube::Error::BuildRequest)?)
+            .await
     }
 
     /// Adds our finalizer.
@@ -68,14 +81,25 @@ impl<K: Kind> Store<K> {
 
     /// Removes our finalizer.
     pub async fn release(&self, object: &K::Object) -> Result<K::Object, StoreError> {
-        let finalizers = object.finalizers().iter().filter(|name| *name != FINALIZER).cloned().collect();
+        let finalizers = object
+            .finalizers()
+            .iter()
+            .filter(|name| *name != FINALIZER)
+            .cloned()
+            .collect();
         self.patch_finalizers(object, finalizers).await
     }
 
-    async fn patch_finalizers(&self, object: &K::Object, finalizers: Vec<String>) -> Result<K::Object, StoreError> {
-        let patch = json!({"metadata": {"resourceVersion": object.resource_version(), "finalizers": finalizers}});
+    async fn patch_finalizers(
+        &self,
+        object: &K::Object,
+        finalizers: Vec<String>,
+    ) -> Result<K::Object, StoreError> {
+        let patch =
+            json!({"metadata": {"resourceVersion": object.resource_version(), "finalizers": finalizers}});
         let result = self.patch(object, None, &patch).await;
-        self.metrics.api_write(K::KIND, WriteVerb::Metadata, WriteResult::of(&result));
+        self.metrics
+            .api_write(K::KIND, WriteVerb::Metadata, WriteResult::of(&result));
         Ok(trimmed(result?))
     }
 
@@ -106,7 +130,8 @@ impl<K: Kind> Store<K> {
         let change = merge_patch(&value(&K::status(object)), &value(status)).unwrap_or(Value::Null);
         let patch = json!({"metadata": {"resourceVersion": object.resource_version()}, "status": change});
         let result = self.patch(object, Some("status"), &patch).await;
-        self.metrics.api_write(K::KIND, WriteVerb::Status, WriteResult::of(&result));
+        self.metrics
+            .api_write(K::KIND, WriteVerb::Status, WriteResult::of(&result));
         Ok(trimmed(result?))
     }
 }

@@ -28,7 +28,10 @@ pub struct Poker<K: Managed> {
 
 impl<K: Managed> Clone for Poker<K> {
     fn clone(&self) -> Self {
-        Self { schedule: Arc::clone(&self.schedule), queue: self.queue.clone() }
+        Self {
+            schedule: Arc::clone(&self.schedule),
+            queue: self.queue.clone(),
+        }
     }
 }
 
@@ -50,7 +53,10 @@ impl<K: Managed> Poker<K> {
     /// Asks for a pass of every cached object that matches.
     pub fn poke_where(&self, cache: &Cache<K>, matches: impl Fn(&K) -> bool) {
         for object in cache.state().iter().filter(|object| matches(object)) {
-            self.poke(&ObjectRef::from_obj(object.as_ref()), &object.uid().unwrap_or_default());
+            self.poke(
+                &ObjectRef::from_obj(object.as_ref()),
+                &object.uid().unwrap_or_default(),
+            );
         }
     }
 }
@@ -86,7 +92,9 @@ pub async fn run<K: Kind>(
         .inspect_ok(move |event| seen(event))
         .reflect(writer)
         .applied_objects();
-    let pokes = futures::stream::unfold(pokes, |mut pokes| async move { pokes.recv().await.map(|poke| (poke, pokes)) });
+    let pokes = futures::stream::unfold(pokes, |mut pokes| async move {
+        pokes.recv().await.map(|poke| (poke, pokes))
+    });
     let concurrency = Config::default().concurrency(concurrency);
     Controller::for_stream(objects, reader)
         .with_config(concurrency)

@@ -41,8 +41,12 @@ impl SiteKind {
             | Action::Stop
             | Action::DeleteSnapshot(_) => container(subject, &resolved, action).await,
             Action::Destroy => self.destroy(subject, &resolved).await,
-            Action::CreateRecord(zone, spec) => change(&resolved, zone, RecordChange::Create(spec.clone())).await,
-            Action::UpdateRecord(zone, id, spec) => change(&resolved, zone, RecordChange::Update(id.clone(), spec.clone())).await,
+            Action::CreateRecord(zone, spec) => {
+                change(&resolved, zone, RecordChange::Create(spec.clone())).await
+            }
+            Action::UpdateRecord(zone, id, spec) => {
+                change(&resolved, zone, RecordChange::Update(id.clone(), spec.clone())).await
+            }
             Action::DeleteRecord(zone, id) => change(&resolved, zone, RecordChange::Delete(id.clone())).await,
             Action::RequestCertificate(_)
             | Action::CreateHost(_)
@@ -63,12 +67,18 @@ impl SiteKind {
         if self.ledger.claim(&subject.uid(), &claim) {
             return Ok(Outcome::Done(Done::Reserved(reservation.clone())));
         }
-        Err(ProviderError::new(ErrorKind::Conflict, "another site was faster to reserve; choosing again"))
+        Err(ProviderError::new(
+            ErrorKind::Conflict,
+            "another site was faster to reserve; choosing again",
+        ))
     }
 
     async fn create(&self, subject: &SiteSubject, resolved: &Resolved, spec: &ContainerSpec) -> Acted {
         let compute = &resolved.backends.compute;
-        if !self.ledger.take_place(&compute.name, compute.places, &subject.uid()) {
+        if !self
+            .ledger
+            .take_place(&compute.name, compute.places, &subject.uid())
+        {
             return Ok(Outcome::Wait(Done::Queued));
         }
         let mut spec = spec.clone();
@@ -86,25 +96,40 @@ impl SiteKind {
 
     async fn destroy(&self, subject: &SiteSubject, resolved: &Resolved) -> Acted {
         let compute = &resolved.backends.compute;
-        if !self.ledger.take_place(&compute.name, compute.places, &subject.uid()) {
+        if !self
+            .ledger
+            .take_place(&compute.name, compute.places, &subject.uid())
+        {
             return Ok(Outcome::Wait(Done::Queued));
         }
         let id = reserved(subject)?.vmid;
         let task = compute.host.destroy(id, &resolved.terms.owner).await?;
-        Ok(task.map_or(Outcome::Done(Done::ContainerChanged), |task| started(TaskOperation::Destroy, task)))
+        Ok(task.map_or(Outcome::Done(Done::ContainerChanged), |task| {
+            started(TaskOperation::Destroy, task)
+        }))
     }
 
     async fn install(&self, subject: &SiteSubject, resolved: &Resolved, node: &str) -> Acted {
         let request = self.install_request(subject, resolved, node).await?;
-        self.installing.lock().unwrap_or_else(std::sync::PoisonError::into_inner).insert(
-            resolved.terms.owner.uid.to_string(),
-            ObjectRef::from_obj(subject.object.as_ref()),
-        );
+        self.installing
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .insert(
+                resolved.terms.owner.uid.to_string(),
+                ObjectRef::from_obj(subject.object.as_ref()),
+            );
         resolved.backends.compute.installer.begin(request).await?;
-        Ok(Outcome::Done(Done::Installing { secret: super::secret::name_of(&subject.object) }))
+        Ok(Outcome::Done(Done::Installing {
+            secret: super::secret::name_of(&subject.object),
+        }))
     }
 
-    async fn install_request(&self, subject: &SiteSubject, resolved: &Resolved, node: &str) -> Result<InstallRequest, ProviderError> {
+    async fn install_request(
+        &self,
+        subject: &SiteSubject,
+        resolved: &Resolved,
+        node: &str,
+    ) -> Result<InstallRequest, ProviderError> {
         let reservation = reserved(subject)?;
         let terms = &resolved.terms;
         let passwords = self.passwords(subject, &reservation.host, ADMIN_USER).await?;
@@ -133,15 +158,27 @@ impl SiteKind {
 }
 
 fn title(customer: &str, host: &Fqdn) -> String {
-    if customer.is_empty() { host.to_string() } else { customer.to_owned() }
+    if customer.is_empty() {
+        host.to_string()
+    } else {
+        customer.to_owned()
+    }
 }
 
 fn reserved(subject: &SiteSubject) -> Result<Reservation, ProviderError> {
-    Reservation::of(&subject.status).ok_or_else(|| ProviderError::new(ErrorKind::Unexpected, "the site has no reservation in its status; it is made anew"))
+    Reservation::of(&subject.status).ok_or_else(|| {
+        ProviderError::new(
+            ErrorKind::Unexpected,
+            "the site has no reservation in its status; it is made anew",
+        )
+    })
 }
 
 fn started(operation: TaskOperation, task: TaskId) -> Outcome<Done> {
-    Outcome::Started(Done::Task(SiteTask { operation, id: task.0 }))
+    Outcome::Started(Done::Task(SiteTask {
+        operation,
+        id: task.0,
+    }))
 }
 
 async fn container(subject: &SiteSubject, resolved: &Resolved, action: &Action) -> Acted {
@@ -150,9 +187,19 @@ async fn container(subject: &SiteSubject, resolved: &Resolved, action: &Action) 
     let id = reserved(subject)?.vmid;
     let changed = || Outcome::Done(Done::ContainerChanged);
     Ok(match action {
-        Action::Start => host.start(id).await?.map_or_else(changed, |task| started(TaskOperation::Start, task)),
-        Action::Stop => host.stop(id).await?.map_or_else(changed, |task| started(TaskOperation::Stop, task)),
-        Action::Snapshot => started(TaskOperation::Snapshot, host.take_snapshot(id, INITIAL_SNAPSHOT, &owner.to_string()).await?),
+        Action::Start => host
+            .start(id)
+            .await?
+            .map_or_else(changed, |task| started(TaskOperation::Start, task)),
+        Action::Stop => host
+            .stop(id)
+            .await?
+            .map_or_else(changed, |task| started(TaskOperation::Stop, task)),
+        Action::Snapshot => started(
+            TaskOperation::Snapshot,
+            host.take_snapshot(id, INITIAL_SNAPSHOT, &owner.to_string())
+                .await?,
+        ),
         Action::DeleteSnapshot(name) => match host.delete_snapshot(id, name).await? {
             Some(task) => started(TaskOperation::DeleteSnapshot, task),
             None => Outcome::Done(Done::SnapshotsChanged),
@@ -170,8 +217,18 @@ async fn container(subject: &SiteSubject, resolved: &Resolved, action: &Action) 
 
 async fn change(resolved: &Resolved, zone: &ZoneId, change: RecordChange) -> Acted {
     let Backends { dns, .. } = &resolved.backends;
-    let outcome = dns.dns.apply(zone, &[change], &resolved.terms.owner).await.into_iter().next();
-    let outcome = outcome.unwrap_or_else(|| Err(ProviderError::new(ErrorKind::Unexpected, "the change of the record had no outcome")))?;
+    let outcome = dns
+        .dns
+        .apply(zone, &[change], &resolved.terms.owner)
+        .await
+        .into_iter()
+        .next();
+    let outcome = outcome.unwrap_or_else(|| {
+        Err(ProviderError::new(
+            ErrorKind::Unexpected,
+            "the change of the record had no outcome",
+        ))
+    })?;
     Ok(Outcome::Done(outcome.map_or(Done::RecordsChanged, Done::Record)))
 }
 
@@ -179,7 +236,9 @@ async fn proxy(resolved: &Resolved, action: &Action) -> Acted {
     let proxy = &resolved.backends.proxy.proxy;
     let owner = &resolved.terms.owner;
     let done = match action {
-        Action::RequestCertificate(host) => Done::Certificate(proxy.request_certificate(&[host.clone()].into()).await?),
+        Action::RequestCertificate(host) => {
+            Done::Certificate(proxy.request_certificate(&[host.clone()].into()).await?)
+        }
         Action::CreateHost(spec) => Done::Host(proxy.create_host(spec, owner).await?),
         Action::UpdateHost(id, spec) => Done::Host(proxy.update_host(*id, spec, owner).await?),
         Action::EnableHost(id) => {

@@ -26,7 +26,7 @@ use kube::runtime::reflector::{ObjectRef, Store as Cache};
 
 use super::connections::Connections;
 use super::ledger::{Claim, Entry, Ledger};
-use super::runner::{Kind, Outcome, Plan, Poker, Subject};
+use super::runner::{Acted, Kind, Outcome, Plan, Poker, Subject};
 use crate::api::condition::{kinds, reasons};
 use crate::api::{Plan as PlanObject, TaskOperation, WordPressSite, WordPressSiteStatus};
 use crate::domain::ClusterId;
@@ -34,8 +34,8 @@ use crate::providers::ProviderError;
 use crate::runtime::metrics::{Kind as MetricKind, Metrics};
 
 use site::{Action, Done, Observed, Reservation};
-pub use verdict::reason_of;
 use verdict::Verdict;
+pub use verdict::reason_of;
 
 type SiteSubject = Subject<SiteKind>;
 type References = HashMap<String, ObjectRef<WordPressSite>>;
@@ -96,12 +96,21 @@ impl Kind for SiteKind {
         self.look(subject, known).await
     }
 
-    fn plan(&self, subject: &SiteSubject, observed: &Observed, now: Timestamp) -> Plan<Action, Self::Verdict> {
+    fn plan(
+        &self,
+        subject: &SiteSubject,
+        observed: &Observed,
+        now: Timestamp,
+    ) -> Plan<Action, Self::Verdict> {
         let plan = match subject.deleting {
             true => remove::gone(&subject.status, subject.object.spec.deletion_policy, observed),
             false => plan::live(&subject.status, observed, now),
         };
-        Plan { actions: plan.actions, next: plan.next, verdict: (plan.verdict, observed.terms.clone()) }
+        Plan {
+            actions: plan.actions,
+            next: plan.next,
+            verdict: (plan.verdict, observed.terms.clone()),
+        }
     }
 
     async fn act(&self, subject: &SiteSubject, action: &Action) -> Result<Outcome<Done>, ProviderError> {
@@ -116,7 +125,7 @@ impl Kind for SiteKind {
         &self,
         subject: &SiteSubject,
         (verdict, terms): &Self::Verdict,
-        outcomes: &[(&Action, Result<Outcome<Done>, ProviderError>)],
+        outcomes: &[Acted<'_, Self>],
         now: Timestamp,
     ) -> WordPressSiteStatus {
         report::status(subject, verdict, outcomes, terms.as_ref(), now)
@@ -127,7 +136,11 @@ impl Kind for SiteKind {
     }
 
     fn after(&self, subject: &SiteSubject) {
-        let holds = subject.status.tasks.iter().any(|task| needs_place(task.operation));
+        let holds = subject
+            .status
+            .tasks
+            .iter()
+            .any(|task| needs_place(task.operation));
         if !holds {
             for uid in self.ledger.leave_place(&subject.uid()) {
                 self.poke(&uid);
@@ -139,16 +152,26 @@ impl Kind for SiteKind {
         let uid = site.uid().unwrap_or_default();
         let rivals = self.ledger.holders_of(&site.spec.service_id);
         self.ledger.forget(&uid);
-        self.installing.lock().unwrap_or_else(PoisonError::into_inner).remove(&uid);
+        self.installing
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&uid);
         // Those who waited for what it held look again.
         let waits = |other: &WordPressSite| {
-            let conditions = other.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
+            let conditions = other
+                .status
+                .as_ref()
+                .map(|status| status.conditions.as_slice())
+                .unwrap_or_default();
             conditions.iter().any(|condition| {
-                let full = [reasons::ADDRESS_POOL_FULL, reasons::VMID_RANGE_FULL].contains(&condition.reason.as_str());
+                let full = [reasons::ADDRESS_POOL_FULL, reasons::VMID_RANGE_FULL]
+                    .contains(&condition.reason.as_str());
                 condition.type_ == kinds::SYNCED && full
             })
         };
-        self.poker.poke_where(&self.sites, |other| waits(other) || other.uid().is_some_and(|uid| rivals.contains(&uid)));
+        self.poker.poke_where(&self.sites, |other| {
+            waits(other) || other.uid().is_some_and(|uid| rivals.contains(&uid))
+        });
     }
 }
 
@@ -167,13 +190,18 @@ fn needs_place(operation: TaskOperation) -> bool {
 
 fn entry(site: &WordPressSite) -> Entry {
     let status = site.status.clone().unwrap_or_default();
-    let compute = status.providers.as_ref().map(|providers| providers.compute.clone());
-    let claim = Reservation::of(&status).zip(compute.clone()).map(|(reservation, compute)| Claim {
-        compute,
-        vmid: reservation.vmid,
-        address: reservation.address,
-        host: reservation.host,
-    });
+    let compute = status
+        .providers
+        .as_ref()
+        .map(|providers| providers.compute.clone());
+    let claim = Reservation::of(&status)
+        .zip(compute.clone())
+        .map(|(reservation, compute)| Claim {
+            compute,
+            vmid: reservation.vmid,
+            address: reservation.address,
+            host: reservation.host,
+        });
     let holds = status.tasks.iter().any(|task| needs_place(task.operation));
     Entry {
         title: format!("{}/{}", site.namespace().unwrap_or_default(), site.name_any()),

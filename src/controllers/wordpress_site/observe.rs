@@ -49,7 +49,10 @@ impl SiteKind {
         match Reservation::of(&subject.status) {
             None if subject.deleting => {}
             None => self.look_around(subject, &resolved, &mut known).await,
-            Some(reservation) => self.look_at_parts(subject, &resolved, &reservation, &mut known).await,
+            Some(reservation) => {
+                self.look_at_parts(subject, &resolved, &reservation, &mut known)
+                    .await
+            }
         }
         known
     }
@@ -71,21 +74,40 @@ impl SiteKind {
         }
         let Backends { compute, .. } = &resolved.backends;
         known.survey = compute.survey(CHOICE_AGE).await.into();
-        let Some(survey) = known.survey.known() else { return };
+        let Some(survey) = known.survey.known() else {
+            return;
+        };
         let uid = subject.uid();
-        let orphan = survey.guests.iter().find(|(_, guest)| guest.owner_hint.as_ref().is_some_and(|hint| hint.as_str() == uid));
+        let orphan = survey
+            .guests
+            .iter()
+            .find(|(_, guest)| guest.owner_hint.as_ref().is_some_and(|hint| hint.as_str() == uid));
         let orphan = match orphan {
-            Some((id, _)) => compute.host.container(*id).await.map(|found| found.filter(|c| c.mark.as_ref() == Some(&resolved.terms.owner))),
+            Some((id, _)) => compute
+                .host
+                .container(*id)
+                .await
+                .map(|found| found.filter(|c| c.mark.as_ref() == Some(&resolved.terms.owner))),
             None => Ok(None),
         };
         let ours = self.ledger.taken(&compute.name);
-        let (in_use, names) = join(compute.host.addresses_in_use(&ours.vmids), self.names(&uid, resolved)).await;
+        let (in_use, names) = join(
+            compute.host.addresses_in_use(&ours.vmids),
+            self.names(&uid, resolved),
+        )
+        .await;
         let vacancy = async {
             let (orphan, in_use, names) = (orphan?, in_use?, names?);
             // What others hold is read last and under the turn, so that nobody else reserves in between.
             let turn = self.ledger.turn().await;
             let taken = self.ledger.taken(&compute.name);
-            Ok(Vacancy { taken, in_use, orphan, names, turn: Some(turn) })
+            Ok(Vacancy {
+                taken,
+                in_use,
+                orphan,
+                names,
+                turn: Some(turn),
+            })
         };
         known.vacancy = vacancy.await.into();
     }
@@ -95,17 +117,31 @@ impl SiteKind {
         let terms = &resolved.terms;
         let mut labels = vec![terms.label.clone()];
         if !terms.label_is_fixed {
-            labels.extend(terms.owner.uid.short().parse::<DnsLabel>().ok().map(|suffix| terms.label.with_suffix(&suffix)));
+            labels.extend(
+                terms
+                    .owner
+                    .uid
+                    .short()
+                    .parse::<DnsLabel>()
+                    .ok()
+                    .map(|suffix| terms.label.with_suffix(&suffix)),
+            );
         }
         let mut checks = Vec::new();
         for label in labels {
-            let Ok(host) = terms.base_domain.child(&label) else { continue };
+            let Ok(host) = terms.base_domain.child(&label) else {
+                continue;
+            };
             let obstacle = match self.ledger.host_is_taken(uid, &host) {
                 true => Some("another site has it".to_owned()),
                 false => foreign_use(terms, &resolved.backends, &host).await?,
             };
             let free = obstacle.is_none();
-            checks.push(NameCheck { label, host, obstacle });
+            checks.push(NameCheck {
+                label,
+                host,
+                obstacle,
+            });
             if free {
                 break;
             }
@@ -113,7 +149,13 @@ impl SiteKind {
         Ok(checks)
     }
 
-    async fn look_at_parts(&self, subject: &SiteSubject, resolved: &Resolved, reservation: &Reservation, known: &mut Observed) {
+    async fn look_at_parts(
+        &self,
+        subject: &SiteSubject,
+        resolved: &Resolved,
+        reservation: &Reservation,
+        known: &mut Observed,
+    ) {
         let Backends { compute, .. } = &resolved.backends;
         if known.tasks.is_empty() && !subject.status.tasks.is_empty() {
             let states = subject.status.tasks.iter().map(|task| async {
@@ -154,13 +196,30 @@ impl SiteKind {
     }
 
     /// What depends on whether the container is there.
-    async fn look_deeper(&self, subject: &SiteSubject, resolved: &Resolved, reservation: &Reservation, known: &mut Observed) {
+    async fn look_deeper(
+        &self,
+        subject: &SiteSubject,
+        resolved: &Resolved,
+        reservation: &Reservation,
+        known: &mut Observed,
+    ) {
         let Backends { compute, proxy, .. } = &resolved.backends;
-        let Some(container) = known.container.known() else { return };
-        let ours = container.as_ref().filter(|c| c.mark.as_ref() == Some(&resolved.terms.owner)).cloned();
-        let hidden = container.as_ref().is_some_and(|c| c.mark.is_none() && c.lock.is_some());
+        let Some(container) = known.container.known() else {
+            return;
+        };
+        let ours = container
+            .as_ref()
+            .filter(|c| c.mark.as_ref() == Some(&resolved.terms.owner))
+            .cloned();
+        let hidden = container
+            .as_ref()
+            .is_some_and(|c| c.mark.is_none() && c.lock.is_some());
         if (container.is_none() || hidden) && subject.status.node.is_none() && known.creations.is_unread() {
-            known.creations = compute.host.tasks_of(reservation.vmid, Operation::Create, reservation.since).await.into();
+            known.creations = compute
+                .host
+                .tasks_of(reservation.vmid, Operation::Create, reservation.since)
+                .await
+                .into();
         }
         if container.is_none() && known.survey.is_unread() && !subject.deleting {
             known.survey = compute.survey(CHOICE_AGE).await.into();
@@ -185,8 +244,17 @@ impl SiteKind {
             known.install = compute.installer.state(&target).await.into();
         }
         // The page is worth a look only when everything before it was found good in an earlier round.
-        let before = [kinds::CONTAINER_READY, kinds::NAME_READY, kinds::CERTIFICATE_READY, kinds::PROXY_READY, kinds::INSTALL_READY];
-        if before.iter().all(|kind| is_true(&subject.status.conditions, kind)) {
+        let before = [
+            kinds::CONTAINER_READY,
+            kinds::NAME_READY,
+            kinds::CERTIFICATE_READY,
+            kinds::PROXY_READY,
+            kinds::INSTALL_READY,
+        ];
+        if before
+            .iter()
+            .all(|kind| is_true(&subject.status.conditions, kind))
+        {
             if known.page.is_unread() {
                 known.page = proxy.edge.look(&reservation.host, true).await.into();
             }
@@ -198,13 +266,23 @@ impl SiteKind {
 
     async fn look_at_snapshots(&self, resolved: &Resolved, reservation: &Reservation, known: &mut Observed) {
         if known.snapshots.is_unread() {
-            known.snapshots = resolved.backends.compute.host.snapshots(reservation.vmid).await.into();
+            known.snapshots = resolved
+                .backends
+                .compute
+                .host
+                .snapshots(reservation.vmid)
+                .await
+                .into();
         }
     }
 }
 
 /// Who else uses a name: records, hosts or certificates that are not the site's.
-async fn foreign_use(terms: &Terms, backends: &Backends, host: &Fqdn) -> Result<Option<String>, ProviderError> {
+async fn foreign_use(
+    terms: &Terms,
+    backends: &Backends,
+    host: &Fqdn,
+) -> Result<Option<String>, ProviderError> {
     let records = async {
         match zone_of(backends, host).await? {
             Some(zone) => backends.dns.dns.records_of(&zone, host).await,
@@ -213,15 +291,25 @@ async fn foreign_use(terms: &Terms, backends: &Backends, host: &Fqdn) -> Result<
     };
     let (records, survey) = join(records, backends.proxy.proxy.find(host)).await;
     let (records, survey) = (records?, survey?);
-    if let Some(record) = records.iter().find(|record| record.mark.as_ref() != Some(&terms.owner)) {
+    if let Some(record) = records
+        .iter()
+        .find(|record| record.mark.as_ref() != Some(&terms.owner))
+    {
         return Ok(Some(format!("it has the DNS record {}", record.spec.data)));
     }
-    if let Some(other) = survey.hosts.iter().find(|other| other.mark.as_ref() != Some(&terms.owner)) {
+    if let Some(other) = survey
+        .hosts
+        .iter()
+        .find(|other| other.mark.as_ref() != Some(&terms.owner))
+    {
         return Ok(Some(format!("proxy host {} serves it", other.id.0)));
     }
     let own_host = !survey.hosts.is_empty();
     match survey.certificates.first() {
-        Some(certificate) if !own_host => Ok(Some(format!("certificate {} of the proxy is for it", certificate.id.0))),
+        Some(certificate) if !own_host => Ok(Some(format!(
+            "certificate {} of the proxy is for it",
+            certificate.id.0
+        ))),
         _ => Ok(None),
     }
 }
@@ -239,7 +327,11 @@ async fn zone_of(backends: &Backends, host: &Fqdn) -> Result<Option<ZoneId>, Pro
     Ok(None)
 }
 
-type Outside = (Fact<Option<ZoneId>>, Fact<Vec<crate::providers::dns_host::Record>>, Fact<ProxySurvey>);
+type Outside = (
+    Fact<Option<ZoneId>>,
+    Fact<Vec<crate::providers::dns_host::Record>>,
+    Fact<ProxySurvey>,
+);
 
 async fn look_outside(resolved: &Resolved, host: &Fqdn) -> Outside {
     let backends = &resolved.backends;
@@ -259,7 +351,9 @@ async fn look_outside(resolved: &Resolved, host: &Fqdn) -> Outside {
 
 /// Compares a settled site with bulk reads that many sites share.
 async fn steady(status: &WordPressSiteStatus, resolved: &Resolved) -> Steady {
-    let Some(reservation) = Reservation::of(status) else { return Steady::Differs("the reservation is incomplete".to_owned()) };
+    let Some(reservation) = Reservation::of(status) else {
+        return Steady::Differs("the reservation is incomplete".to_owned());
+    };
     let Backends { compute, proxy, dns } = &resolved.backends;
     let records = async {
         match zone_of(&resolved.backends, &reservation.host).await? {
@@ -267,7 +361,11 @@ async fn steady(status: &WordPressSiteStatus, resolved: &Resolved) -> Steady {
             None => Ok(Arc::default()),
         }
     };
-    let (survey, (proxy, records)) = join(compute.survey(STEADY_AGE), join(proxy.survey(STEADY_AGE), records)).await;
+    let (survey, (proxy, records)) = join(
+        compute.survey(STEADY_AGE),
+        join(proxy.survey(STEADY_AGE), records),
+    )
+    .await;
     let (survey, proxy, records) = match (survey, proxy, records) {
         (Ok(survey), Ok(proxy), Ok(records)) => (survey, proxy, records),
         (Err(error), _, _) | (_, Err(error), _) | (_, _, Err(error)) => return Steady::Unknown(error),
@@ -281,7 +379,11 @@ async fn steady(status: &WordPressSiteStatus, resolved: &Resolved) -> Steady {
     let served = proxy.hosts.get(&reservation.host).is_some_and(|host| {
         let own = host.mark.as_ref() == Some(&terms.owner);
         let forwards = host.spec.forward_address == std::net::IpAddr::V4(reservation.address);
-        own && forwards && host.enabled && !host.deviates && host.problem.is_none() && host.spec.certificate.is_some()
+        own && forwards
+            && host.enabled
+            && !host.deviates
+            && host.problem.is_none()
+            && host.spec.certificate.is_some()
     });
     let wanted = terms.record(&reservation.host);
     let own = |record: &&crate::providers::dns_host::Record| record.mark.as_ref() == Some(&terms.owner);
@@ -290,7 +392,9 @@ async fn steady(status: &WordPressSiteStatus, resolved: &Resolved) -> Steady {
         ours.len() == 1 && ours.contains(&wanted)
     });
     match (runs, served, named) {
-        (true, true, true) => Steady::Agrees { node: guest.map(|guest| guest.node.clone()) },
+        (true, true, true) => Steady::Agrees {
+            node: guest.map(|guest| guest.node.clone()),
+        },
         (false, _, _) => Steady::Differs("the container".to_owned()),
         (_, false, _) => Steady::Differs("the proxy host".to_owned()),
         _ => Steady::Differs("the record".to_owned()),

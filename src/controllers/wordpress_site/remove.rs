@@ -16,12 +16,26 @@ pub fn gone(status: &WordPressSiteStatus, policy: DeletionPolicy, observed: &Obs
     verdict.phase = Phase::Terminating;
     if policy == DeletionPolicy::Retain {
         let message = "Everything outside is left as it is, for deletionPolicy is Retain.";
-        verdict.block = Some(Block { reason: reasons::RETAINED, message: message.to_owned(), stalled: false });
+        verdict.block = Some(Block {
+            reason: reasons::RETAINED,
+            message: message.to_owned(),
+            stalled: false,
+        });
         return wait(verdict, Next::Released { announce: true });
     }
     if let Some(refusal) = &observed.refusal {
-        let message = format!("{} Or set deletionPolicy to Retain, then nothing outside is removed.", refusal.message);
-        return blocked(verdict, Block { reason: refusal.reason, message, stalled: false });
+        let message = format!(
+            "{} Or set deletionPolicy to Retain, then nothing outside is removed.",
+            refusal.message
+        );
+        return blocked(
+            verdict,
+            Block {
+                reason: refusal.reason,
+                message,
+                stalled: false,
+            },
+        );
     }
     let (Some(terms), Some(reservation)) = (&observed.terms, Reservation::of(status)) else {
         return secret(verdict, observed);
@@ -36,9 +50,15 @@ pub fn gone(status: &WordPressSiteStatus, policy: DeletionPolicy, observed: &Obs
     };
     match container {
         Some(own) if own.mark.as_ref() == Some(&terms.owner) => return take_down(verdict, own, observed),
-        Some(other) if other.mark.is_none() && other.lock.as_deref() == Some("create") && status.node.is_none() => {
+        Some(other)
+            if other.mark.is_none() && other.lock.as_deref() == Some("create") && status.node.is_none() =>
+        {
             // Perhaps ours, still being created: whose it is shows at the end.
-            verdict.working(kinds::CONTAINER_READY, reasons::TASK_RUNNING, format!("Container {} is being created.", other.id));
+            verdict.working(
+                kinds::CONTAINER_READY,
+                reasons::TASK_RUNNING,
+                format!("Container {} is being created.", other.id),
+            );
             return wait(verdict, Next::Poll);
         }
         Some(_) => {}
@@ -55,14 +75,29 @@ pub fn gone(status: &WordPressSiteStatus, policy: DeletionPolicy, observed: &Obs
 fn take_down(mut verdict: Verdict, container: &Container, observed: &Observed) -> SitePlan {
     let id = container.id;
     if let Some(lock) = &container.lock {
-        let message = format!("Container {id} is locked ({lock}); waiting for the end of that work. If it stays, run `pct unlock {id}` on node {}.", container.node);
+        let message = format!(
+            "Container {id} is locked ({lock}); waiting for the end of that work. If it stays, run `pct unlock {id}` on node {}.",
+            container.node
+        );
         verdict.working(kinds::CONTAINER_READY, reasons::TASK_RUNNING, message);
         return wait(verdict, Next::Poll);
     }
-    verdict.working(kinds::CONTAINER_READY, reasons::DELETING, format!("Container {id} is being removed."));
-    let step = |action: Action, next: Next, verdict: Verdict| Plan { actions: vec![action], next, verdict };
+    verdict.working(
+        kinds::CONTAINER_READY,
+        reasons::DELETING,
+        format!("Container {id} is being removed."),
+    );
+    let step = |action: Action, next: Next, verdict: Verdict| Plan {
+        actions: vec![action],
+        next,
+        verdict,
+    };
     if container.high_availability.is_some() {
-        return step(Action::RemoveHighAvailability, Next::Again { persist: false }, verdict);
+        return step(
+            Action::RemoveHighAvailability,
+            Next::Again { persist: false },
+            verdict,
+        );
     }
     if container.running {
         return step(Action::Stop, Next::Poll, verdict);
@@ -73,7 +108,10 @@ fn take_down(mut verdict: Verdict, container: &Container, observed: &Observed) -
         Fact::Known(snapshots) => snapshots,
     };
     // The newest first: LINSTOR of some versions cannot roll back or delete in the middle (facts, section 7).
-    match snapshots.iter().max_by(|a, b| (a.taken_at, &a.name).cmp(&(b.taken_at, &b.name))) {
+    match snapshots
+        .iter()
+        .max_by(|a, b| (a.taken_at, &a.name).cmp(&(b.taken_at, &b.name)))
+    {
         Some(newest) => step(Action::DeleteSnapshot(newest.name.clone()), Next::Poll, verdict),
         None => step(Action::Destroy, Next::Again { persist: true }, verdict),
     }
@@ -82,13 +120,22 @@ fn take_down(mut verdict: Verdict, container: &Container, observed: &Observed) -
 /// No container of our number: is one still on its way, or has a volume been left? `None` when neither is.
 fn absent(verdict: &mut Verdict, status: &WordPressSiteStatus, observed: &Observed) -> Option<SitePlan> {
     match &observed.creations {
-        Fact::Unread if status.node.is_none() => return Some(wait(verdict.clone(), Next::Again { persist: false })),
+        Fact::Unread if status.node.is_none() => {
+            return Some(wait(verdict.clone(), Next::Again { persist: false }));
+        }
         Fact::Unknown(error) => return Some(failed(verdict.clone(), kinds::CONTAINER_READY, error)),
         Fact::Known(creations) => {
             if let Some(task) = creations.iter().find(|task| task.state == TaskState::Running) {
-                let task = SiteTask { operation: TaskOperation::Create, id: task.id.0.clone() };
+                let task = SiteTask {
+                    operation: TaskOperation::Create,
+                    id: task.id.0.clone(),
+                };
                 verdict.tasks.push(task);
-                verdict.working(kinds::CONTAINER_READY, reasons::TASK_RUNNING, "The container is still being created.");
+                verdict.working(
+                    kinds::CONTAINER_READY,
+                    reasons::TASK_RUNNING,
+                    "The container is still being created.",
+                );
                 return Some(wait(verdict.clone(), Next::Poll));
             }
         }
@@ -99,8 +146,15 @@ fn absent(verdict: &mut Verdict, status: &WordPressSiteStatus, observed: &Observ
         Fact::Unknown(error) => Some(failed(verdict.clone(), kinds::CONTAINER_READY, error)),
         Fact::Known(volumes) if volumes.is_empty() => None,
         Fact::Known(volumes) => {
-            let message = format!("the container is gone, but its volumes {} are left; remove them on the storage", volumes.join(", "));
-            Some(failed(verdict.clone(), kinds::CONTAINER_READY, &ProviderError::new(ErrorKind::Conflict, message)))
+            let message = format!(
+                "the container is gone, but its volumes {} are left; remove them on the storage",
+                volumes.join(", ")
+            );
+            Some(failed(
+                verdict.clone(),
+                kinds::CONTAINER_READY,
+                &ProviderError::new(ErrorKind::Conflict, message),
+            ))
         }
     }
 }
@@ -108,19 +162,41 @@ fn absent(verdict: &mut Verdict, status: &WordPressSiteStatus, observed: &Observ
 /// Name, proxy host, certificate, Secret, in this order. A certificate goes last: deleting one that a host uses
 /// breaks every later change of any host.
 fn outside(mut verdict: Verdict, terms: &Terms, reservation: &Reservation, observed: &Observed) -> SitePlan {
-    verdict.working(kinds::CONTAINER_READY, reasons::DELETING, "The container is gone.");
+    verdict.working(
+        kinds::CONTAINER_READY,
+        reasons::DELETING,
+        "The container is gone.",
+    );
     let again = Next::Again { persist: false };
     let (zone, records) = match (&observed.zone, &observed.records) {
-        (Fact::Unknown(error), _) | (_, Fact::Unknown(error)) => return failed(verdict, kinds::NAME_READY, error),
+        (Fact::Unknown(error), _) | (_, Fact::Unknown(error)) => {
+            return failed(verdict, kinds::NAME_READY, error);
+        }
         (Fact::Known(None), _) => (None, [].as_slice()),
         (Fact::Known(Some(zone)), Fact::Known(records)) => (Some(zone), records.as_slice()),
         _ => return wait(verdict, again),
     };
-    let ours = records.iter().filter(|record| record.mark.as_ref() == Some(&terms.owner));
-    let actions: Vec<Action> = zone.into_iter().flat_map(|zone| ours.clone().map(move |r| Action::DeleteRecord(zone.clone(), r.id.clone()))).collect();
+    let ours = records
+        .iter()
+        .filter(|record| record.mark.as_ref() == Some(&terms.owner));
+    let actions: Vec<Action> = zone
+        .into_iter()
+        .flat_map(|zone| {
+            ours.clone()
+                .map(move |r| Action::DeleteRecord(zone.clone(), r.id.clone()))
+        })
+        .collect();
     if !actions.is_empty() {
-        verdict.working(kinds::NAME_READY, reasons::DELETING, "The record is being removed.");
-        return Plan { actions, next: again, verdict };
+        verdict.working(
+            kinds::NAME_READY,
+            reasons::DELETING,
+            "The record is being removed.",
+        );
+        return Plan {
+            actions,
+            next: again,
+            verdict,
+        };
     }
     verdict.working(kinds::NAME_READY, reasons::DELETING, "The record is gone.");
     let survey = match &observed.proxy {
@@ -128,19 +204,42 @@ fn outside(mut verdict: Verdict, terms: &Terms, reservation: &Reservation, obser
         Fact::Unknown(error) => return failed(verdict, kinds::PROXY_READY, error),
         Fact::Known(survey) => survey,
     };
-    let ours = survey.hosts.iter().filter(|host| host.mark.as_ref() == Some(&terms.owner));
+    let ours = survey
+        .hosts
+        .iter()
+        .filter(|host| host.mark.as_ref() == Some(&terms.owner));
     let actions: Vec<Action> = ours.map(|host| Action::DeleteHost(host.id)).collect();
     if !actions.is_empty() {
-        verdict.working(kinds::PROXY_READY, reasons::DELETING, "The proxy host is being removed.");
-        return Plan { actions, next: again, verdict };
+        verdict.working(
+            kinds::PROXY_READY,
+            reasons::DELETING,
+            "The proxy host is being removed.",
+        );
+        return Plan {
+            actions,
+            next: again,
+            verdict,
+        };
     }
     verdict.working(kinds::PROXY_READY, reasons::DELETING, "The proxy host is gone.");
     let in_use = |id| survey.hosts.iter().any(|host| host.spec.certificate == Some(id));
     if let Some(certificate) = own_certificate(survey, &reservation.host).filter(|id| !in_use(*id)) {
-        verdict.working(kinds::CERTIFICATE_READY, reasons::DELETING, "The certificate is being removed.");
-        return Plan { actions: vec![Action::DeleteCertificate(certificate)], next: again, verdict };
+        verdict.working(
+            kinds::CERTIFICATE_READY,
+            reasons::DELETING,
+            "The certificate is being removed.",
+        );
+        return Plan {
+            actions: vec![Action::DeleteCertificate(certificate)],
+            next: again,
+            verdict,
+        };
     }
-    verdict.working(kinds::CERTIFICATE_READY, reasons::DELETING, "The certificate is gone.");
+    verdict.working(
+        kinds::CERTIFICATE_READY,
+        reasons::DELETING,
+        "The certificate is gone.",
+    );
     secret(verdict, observed)
 }
 
@@ -148,5 +247,9 @@ fn secret(verdict: Verdict, observed: &Observed) -> SitePlan {
     if observed.secret_gone {
         return wait(verdict, Next::Released { announce: false });
     }
-    Plan { actions: vec![Action::DeleteSecret], next: Next::Again { persist: false }, verdict }
+    Plan {
+        actions: vec![Action::DeleteSecret],
+        next: Next::Again { persist: false },
+        verdict,
+    }
 }

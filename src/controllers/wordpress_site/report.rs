@@ -2,21 +2,26 @@
 
 use jiff::Timestamp;
 
-use super::SiteSubject;
 use super::site::{Action, Done};
 use super::verdict::{Block, Verdict, reason_of};
+use super::{SiteKind, SiteSubject};
 use crate::api::condition::{Finding, State, kinds, merge, reasons};
 use crate::api::{Phase, WordPressSiteStatus};
-use crate::controllers::runner::Outcome;
+use crate::controllers::runner::{Acted, Outcome};
 use crate::providers::{ErrorKind, ProviderError};
 
 /// What a site says that waits for its container, whether it was just reserved or stands in the queue.
-pub const QUEUED_MESSAGE: &str = "Waiting for its turn: the container host creates a few containers at a time.";
-
-type Results<'a> = [(&'a Action, Result<Outcome<Done>, ProviderError>)];
+pub const QUEUED_MESSAGE: &str =
+    "Waiting for its turn: the container host creates a few containers at a time.";
 
 /// The new status.
-pub fn status(subject: &SiteSubject, verdict: &Verdict, outcomes: &Results<'_>, terms: Option<&super::site::Terms>, now: Timestamp) -> WordPressSiteStatus {
+pub fn status(
+    subject: &SiteSubject,
+    verdict: &Verdict,
+    outcomes: &[Acted<'_, SiteKind>],
+    terms: Option<&super::site::Terms>,
+    now: Timestamp,
+) -> WordPressSiteStatus {
     let generation = subject.object.metadata.generation;
     let mut status = subject.status.clone();
     status.observed_generation = generation;
@@ -34,7 +39,9 @@ pub fn status(subject: &SiteSubject, verdict: &Verdict, outcomes: &Results<'_>, 
     let mut verdict = verdict.clone();
     for (action, outcome) in outcomes {
         match outcome {
-            Ok(Outcome::Done(done) | Outcome::Started(done) | Outcome::Wait(done)) => take(&mut status, &mut verdict, done, terms),
+            Ok(Outcome::Done(done) | Outcome::Started(done) | Outcome::Wait(done)) => {
+                take(&mut status, &mut verdict, done, terms)
+            }
             Err(error) => verdict.failed(part_of(action), error),
         }
     }
@@ -43,7 +50,12 @@ pub fn status(subject: &SiteSubject, verdict: &Verdict, outcomes: &Results<'_>, 
     status
 }
 
-fn take(status: &mut WordPressSiteStatus, verdict: &mut Verdict, done: &Done, terms: Option<&super::site::Terms>) {
+fn take(
+    status: &mut WordPressSiteStatus,
+    verdict: &mut Verdict,
+    done: &Done,
+    terms: Option<&super::site::Terms>,
+) {
     match done {
         Done::Reserved(reservation) => {
             if let Some(terms) = terms {
@@ -70,7 +82,9 @@ fn part_of(action: &Action) -> &'static str {
     match action {
         Action::CreateRecord(..) | Action::UpdateRecord(..) | Action::DeleteRecord(..) => kinds::NAME_READY,
         Action::RequestCertificate(_) | Action::DeleteCertificate(_) => kinds::CERTIFICATE_READY,
-        Action::CreateHost(_) | Action::UpdateHost(..) | Action::EnableHost(_) | Action::DeleteHost(_) => kinds::PROXY_READY,
+        Action::CreateHost(_) | Action::UpdateHost(..) | Action::EnableHost(_) | Action::DeleteHost(_) => {
+            kinds::PROXY_READY
+        }
         Action::Install { .. } | Action::DeleteSecret => kinds::INSTALL_READY,
         Action::Snapshot => kinds::SNAPSHOT_READY,
         _ => kinds::CONTAINER_READY,
@@ -79,7 +93,10 @@ fn part_of(action: &Action) -> &'static str {
 
 /// Summary conditions and parts.
 fn findings(verdict: &Verdict) -> Vec<Finding> {
-    let terminal = verdict.failure.as_ref().filter(|(_, error)| error.kind() == ErrorKind::Invalid);
+    let terminal = verdict
+        .failure
+        .as_ref()
+        .filter(|(_, error)| error.kind() == ErrorKind::Invalid);
     let mut findings = vec![ready(verdict), synced(verdict)];
     let stalled = match (&verdict.block, terminal) {
         (Some(block), _) if block.stalled => Some((block.reason, block.message.clone())),
@@ -99,13 +116,24 @@ fn ready(verdict: &Verdict) -> Finding {
         return finding(State::False, reason, message);
     }
     if verdict.phase == Phase::Terminating {
-        let message = verdict.failure.as_ref().map_or("The site is being removed.", |(_, error)| error.message());
+        let message = verdict
+            .failure
+            .as_ref()
+            .map_or("The site is being removed.", |(_, error)| error.message());
         return finding(State::False, reasons::DELETING, message);
     }
     if verdict.all_good() {
-        return finding(State::True, reasons::READY, "The site is up and answers through the proxy.");
+        return finding(
+            State::True,
+            reasons::READY,
+            "The site is up and answers through the proxy.",
+        );
     }
-    let bad = verdict.failure.as_ref().and_then(|(kind, _)| verdict.parts.iter().find(|part| part.kind == *kind)).or_else(|| verdict.first_bad());
+    let bad = verdict
+        .failure
+        .as_ref()
+        .and_then(|(kind, _)| verdict.parts.iter().find(|part| part.kind == *kind))
+        .or_else(|| verdict.first_bad());
     let message = bad.map_or("", |part| part.message.as_str());
     let reason = match (&verdict.failure, verdict.phase) {
         (Some(_), _) => bad.map_or(reasons::UNEXPECTED, |part| part.reason),
@@ -118,10 +146,16 @@ fn ready(verdict: &Verdict) -> Finding {
 fn synced(verdict: &Verdict) -> Finding {
     let finding = |state, reason, message: &str| Finding::new(kinds::SYNCED, state, reason, message);
     match (&verdict.block, &verdict.failure) {
-        (Some(block), _) if block.reason == reasons::RETAINED => finding(State::True, reasons::SYNCED, "Acting as asked."),
+        (Some(block), _) if block.reason == reasons::RETAINED => {
+            finding(State::True, reasons::SYNCED, "Acting as asked.")
+        }
         (Some(block), _) => finding(State::False, block.reason, &block.message),
         (None, Some((kind, error))) => {
-            let reason = verdict.parts.iter().find(|part| part.kind == *kind).map_or(reason_of(error), |part| part.reason);
+            let reason = verdict
+                .parts
+                .iter()
+                .find(|part| part.kind == *kind)
+                .map_or(reason_of(error), |part| part.reason);
             finding(State::False, reason, error.message())
         }
         (None, None) => finding(State::True, reasons::SYNCED, "Acting as asked."),
@@ -131,12 +165,31 @@ fn synced(verdict: &Verdict) -> Finding {
 /// The status of a paused site: as it was, with the word that nothing is done.
 pub fn paused(subject: &SiteSubject, now: Timestamp) -> WordPressSiteStatus {
     let mut status = subject.status.clone();
-    let message = "Paused by the annotation hostwright.dev/paused; nothing is done outside until it is removed.";
-    let kept: Vec<_> = status.conditions.iter().filter(|c| c.type_ != kinds::SYNCED && c.type_ != kinds::STALLED).cloned().collect();
+    let message =
+        "Paused by the annotation hostwright.dev/paused; nothing is done outside until it is removed.";
+    let kept: Vec<_> = status
+        .conditions
+        .iter()
+        .filter(|c| c.type_ != kinds::SYNCED && c.type_ != kinds::STALLED)
+        .cloned()
+        .collect();
     let synced = Finding::new(kinds::SYNCED, State::False, reasons::PAUSED, message);
-    let mut conditions = merge(&status.conditions, &[synced], subject.object.metadata.generation, now);
-    let at = kept.iter().position(|c| c.type_ == kinds::READY).map_or(0, |at| at + 1);
+    let mut conditions = merge(
+        &status.conditions,
+        &[synced],
+        subject.object.metadata.generation,
+        now,
+    );
+    let at = kept
+        .iter()
+        .position(|c| c.type_ == kinds::READY)
+        .map_or(0, |at| at + 1);
     let (before, after) = kept.split_at(at.min(kept.len()));
-    status.conditions = before.iter().cloned().chain(conditions.drain(..)).chain(after.iter().cloned()).collect();
+    status.conditions = before
+        .iter()
+        .cloned()
+        .chain(conditions.drain(..))
+        .chain(after.iter().cloned())
+        .collect();
     status
 }

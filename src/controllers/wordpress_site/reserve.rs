@@ -12,26 +12,60 @@ use crate::providers::container_host::{NodeSummary, Survey};
 
 /// The reservation for a site, or why there is none.
 pub fn choose(terms: &Terms, vacancy: &Vacancy, survey: &Survey, now: Timestamp) -> Result<Action, Block> {
-    let name = vacancy.names.iter().find(|name| name.obstacle.is_none()).ok_or_else(|| name_block(terms, vacancy))?;
+    let name = vacancy
+        .names
+        .iter()
+        .find(|name| name.obstacle.is_none())
+        .ok_or_else(|| name_block(terms, vacancy))?;
     fits(terms, survey)?;
     let (vmid, address) = match &vacancy.orphan {
         // The status was lost, the container was not: take it up again.
-        Some(container) => (container.id, container.address.map_or_else(|| free_address(terms, vacancy), Ok)?),
-        None => (free_number(terms, vacancy, survey)?, free_address(terms, vacancy)?),
+        Some(container) => (
+            container.id,
+            container
+                .address
+                .map_or_else(|| free_address(terms, vacancy), Ok)?,
+        ),
+        None => (
+            free_number(terms, vacancy, survey)?,
+            free_address(terms, vacancy)?,
+        ),
     };
     let (label, host) = (name.label.clone(), name.host.clone());
-    Ok(Action::Reserve(Reservation { label, host, vmid, address, since: now }))
+    Ok(Action::Reserve(Reservation {
+        label,
+        host,
+        vmid,
+        address,
+        since: now,
+    }))
 }
 
 fn name_block(terms: &Terms, vacancy: &Vacancy) -> Block {
-    let tried: Vec<String> =
-        vacancy.names.iter().filter_map(|name| name.obstacle.as_ref().map(|what| format!("{}: {what}", name.host))).collect();
-    let remedy = if terms.label_is_fixed { "remove what is there, or create the site with another subdomain" } else { "set spec.subdomain on a new site" };
-    Block { reason: reasons::CONFLICT, message: format!("The name is not free ({}); {remedy}.", tried.join("; ")), stalled: false }
+    let tried: Vec<String> = vacancy
+        .names
+        .iter()
+        .filter_map(|name| {
+            name.obstacle
+                .as_ref()
+                .map(|what| format!("{}: {what}", name.host))
+        })
+        .collect();
+    let remedy = if terms.label_is_fixed {
+        "remove what is there, or create the site with another subdomain"
+    } else {
+        "set spec.subdomain on a new site"
+    };
+    Block {
+        reason: reasons::CONFLICT,
+        message: format!("The name is not free ({}); {remedy}.", tried.join("; ")),
+        stalled: false,
+    }
 }
 
 fn free_number(terms: &Terms, vacancy: &Vacancy, survey: &Survey) -> Result<crate::domain::Vmid, Block> {
-    let free = |id: &crate::domain::Vmid| !vacancy.taken.vmids.contains(id) && !survey.guests.contains_key(id);
+    let free =
+        |id: &crate::domain::Vmid| !vacancy.taken.vmids.contains(id) && !survey.guests.contains_key(id);
     terms.range.iter().find(free).ok_or_else(|| Block {
         reason: reasons::VMID_RANGE_FULL,
         message: format!(
@@ -43,7 +77,9 @@ fn free_number(terms: &Terms, vacancy: &Vacancy, survey: &Survey) -> Result<crat
 }
 
 fn free_address(terms: &Terms, vacancy: &Vacancy) -> Result<std::net::Ipv4Addr, Block> {
-    let free = |address: &std::net::Ipv4Addr| !vacancy.taken.addresses.contains(address) && !vacancy.in_use.contains(address);
+    let free = |address: &std::net::Ipv4Addr| {
+        !vacancy.taken.addresses.contains(address) && !vacancy.in_use.contains(address)
+    };
     terms.pool.iter().find(free).ok_or_else(|| Block {
         reason: reasons::ADDRESS_POOL_FULL,
         message: format!(
@@ -59,8 +95,18 @@ fn fits(terms: &Terms, survey: &Survey) -> Result<(), Block> {
     if survey.nodes.is_empty() || survey.nodes.values().any(|node| holds(terms, node)) {
         return Ok(());
     }
-    let largest = survey.nodes.values().map(|node| node.memory).max().unwrap_or_default();
-    let cores = survey.nodes.values().map(|node| node.cores).max().unwrap_or_default();
+    let largest = survey
+        .nodes
+        .values()
+        .map(|node| node.memory)
+        .max()
+        .unwrap_or_default();
+    let cores = survey
+        .nodes
+        .values()
+        .map(|node| node.cores)
+        .max()
+        .unwrap_or_default();
     Err(Block {
         reason: reasons::PLAN_TOO_LARGE,
         message: format!(
@@ -84,7 +130,12 @@ pub fn node(terms: &Terms, survey: &Survey) -> Option<String> {
     for guest in survey.guests.values() {
         *promised.entry(guest.node.as_str()).or_default() += u64::from(guest.memory.0);
     }
-    let room = |name: &str, node: &NodeSummary| i64::from(node.memory.0) - promised.get(name).map_or(0, |sum| i64::try_from(*sum).unwrap_or(i64::MAX));
+    let room = |name: &str, node: &NodeSummary| {
+        i64::from(node.memory.0)
+            - promised
+                .get(name)
+                .map_or(0, |sum| i64::try_from(*sum).unwrap_or(i64::MAX))
+    };
     survey
         .nodes
         .iter()

@@ -63,12 +63,22 @@ impl SiteKind {
 
     fn source(&self, subject: &SiteSubject) -> Result<Source, Refusal> {
         let status = &subject.status;
-        if let (Some(providers), Some(sizes), Some(base_domain)) = (&status.providers, status.resources, &status.base_domain) {
-            return Ok(Source { providers: providers.clone(), sizes, base_domain: base_domain.clone() });
+        if let (Some(providers), Some(sizes), Some(base_domain)) =
+            (&status.providers, status.resources, &status.base_domain)
+        {
+            return Ok(Source {
+                providers: providers.clone(),
+                sizes,
+                base_domain: base_domain.clone(),
+            });
         }
         let plan = self.wordpress_plan(&subject.object.spec.plan)?;
         Ok(Source {
-            providers: SiteProviders { compute: plan.compute, proxy: plan.proxy, dns: plan.dns },
+            providers: SiteProviders {
+                compute: plan.compute,
+                proxy: plan.proxy,
+                dns: plan.dns,
+            },
             sizes: SiteResources {
                 cores: plan.cores,
                 memory_mib: plan.memory_mib,
@@ -82,11 +92,15 @@ impl SiteKind {
 
     fn wordpress_plan(&self, name: &str) -> Result<WordPressPlan, Refusal> {
         let plan = self.plans.get(&ObjectRef::new(name)).ok_or_else(|| {
-            let message = format!("Plan {name} does not exist; create it, or create the site with another plan");
+            let message =
+                format!("Plan {name} does not exist; create it, or create the site with another plan");
             Refusal::new(reasons::PLAN_NOT_FOUND, message)
         })?;
         plan.spec.wordpress.clone().ok_or_else(|| {
-            Refusal::new(reasons::PLAN_INVALID, format!("Plan {name} has no wordpress section; add one"))
+            Refusal::new(
+                reasons::PLAN_INVALID,
+                format!("Plan {name} has no wordpress section; add one"),
+            )
         })
     }
 
@@ -94,14 +108,19 @@ impl SiteKind {
         let spec = &subject.object.spec;
         let invalid = |error: &dyn std::fmt::Display| Refusal::new(reasons::INVALID_SPEC, error.to_string());
         let uid = subject.uid().parse().map_err(|error| invalid(&error))?;
-        let owner = OwnerMark { cluster: self.cluster.clone(), uid };
+        let owner = OwnerMark {
+            cluster: self.cluster.clone(),
+            uid,
+        };
         let email: Email = spec.owner.email.parse().map_err(|error| invalid(&error))?;
         let base_domain: Fqdn = source.base_domain.parse().map_err(|error| invalid(&error))?;
         let label = match &spec.subdomain {
             Some(label) => label.parse::<DnsLabel>().map_err(|error| invalid(&error))?,
             None => match DnsLabel::suggested_by(email.local_part()) {
                 Some(label) => label,
-                None => format!("site-{}", owner.uid.short()).parse().map_err(|error| invalid(&error))?,
+                None => format!("site-{}", owner.uid.short())
+                    .parse()
+                    .map_err(|error| invalid(&error))?,
             },
         };
         let names = [spec.owner.first_name.as_deref(), spec.owner.last_name.as_deref()];

@@ -41,26 +41,46 @@ pub fn name_of(site: &WordPressSite) -> String {
 
 impl SiteKind {
     /// The passwords of a site, generated and stored before anybody else is given them.
-    pub(super) async fn passwords(&self, subject: &SiteSubject, host: &Fqdn, user: &str) -> Result<Passwords, ProviderError> {
+    pub(super) async fn passwords(
+        &self,
+        subject: &SiteSubject,
+        host: &Fqdn,
+        user: &str,
+    ) -> Result<Passwords, ProviderError> {
         let site = subject.object.as_ref();
         let api = self.secrets(site);
-        let passwords = Passwords { admin: password()?, database: password()? };
+        let passwords = Passwords {
+            admin: password()?,
+            database: password()?,
+        };
         let secret = secret(site, host, user, &passwords);
         let result = api.create(&PostParams::default(), &secret).await;
-        self.metrics.api_write(MetricKind::WordPressSite, WriteVerb::Secret, WriteResult::of(&result));
+        self.metrics.api_write(
+            MetricKind::WordPressSite,
+            WriteVerb::Secret,
+            WriteResult::of(&result),
+        );
         match result {
             Ok(_) => Ok(passwords),
             // Made by an earlier pass: its passwords are the ones that the container may know already.
-            Err(kube::Error::Api(status)) if status.reason == "AlreadyExists" => self.stored(site, &api).await,
+            Err(kube::Error::Api(status)) if status.reason == "AlreadyExists" => {
+                self.stored(site, &api).await
+            }
             Err(error) => Err(refused(site, &error)),
         }
     }
 
     async fn stored(&self, site: &WordPressSite, api: &Api<Secret>) -> Result<Passwords, ProviderError> {
         self.metrics.api_read(MetricKind::WordPressSite);
-        let secret = api.get(&name_of(site)).await.map_err(|error| refused(site, &error))?;
+        let secret = api
+            .get(&name_of(site))
+            .await
+            .map_err(|error| refused(site, &error))?;
         if !owned(&secret, site) {
-            let message = format!("Secret {} exists and does not belong to this site; remove or rename it", name_of(site));
+            let message = format!(
+                "Secret {} exists and does not belong to this site; remove or rename it",
+                name_of(site)
+            );
             return Err(ProviderError::new(ErrorKind::Conflict, message));
         }
         let key = |key: &str| {
@@ -71,7 +91,10 @@ impl SiteKind {
                 ProviderError::new(ErrorKind::Conflict, message)
             })
         };
-        Ok(Passwords { admin: key(ADMIN_PASSWORD)?, database: key(DATABASE_PASSWORD)? })
+        Ok(Passwords {
+            admin: key(ADMIN_PASSWORD)?,
+            database: key(DATABASE_PASSWORD)?,
+        })
     }
 
     /// Removes the Secret if it is the site's.
@@ -84,10 +107,20 @@ impl SiteKind {
             Ok(_) => return Ok(()),
             Err(error) => return Err(refused(site, &error)),
         };
-        let condition = Preconditions { uid: secret.uid(), resource_version: None };
-        let params = DeleteParams { preconditions: Some(condition), ..DeleteParams::default() };
+        let condition = Preconditions {
+            uid: secret.uid(),
+            resource_version: None,
+        };
+        let params = DeleteParams {
+            preconditions: Some(condition),
+            ..DeleteParams::default()
+        };
         let result = api.delete(&name_of(site), &params).await;
-        self.metrics.api_write(MetricKind::WordPressSite, WriteVerb::Secret, WriteResult::of(&result));
+        self.metrics.api_write(
+            MetricKind::WordPressSite,
+            WriteVerb::Secret,
+            WriteResult::of(&result),
+        );
         match result {
             Ok(_) => Ok(()),
             Err(kube::Error::Api(status)) if status.code == 404 || status.code == 409 => Ok(()),
@@ -101,7 +134,10 @@ impl SiteKind {
 }
 
 fn owned(secret: &Secret, site: &WordPressSite) -> bool {
-    secret.owner_references().iter().any(|owner| Some(&owner.uid) == site.uid().as_ref())
+    secret
+        .owner_references()
+        .iter()
+        .any(|owner| Some(&owner.uid) == site.uid().as_ref())
 }
 
 fn refused(site: &WordPressSite, error: &kube::Error) -> ProviderError {
@@ -123,7 +159,10 @@ fn secret(site: &WordPressSite, host: &Fqdn, user: &str, passwords: &Passwords) 
         metadata: ObjectMeta {
             name: Some(name_of(site)),
             namespace: site.namespace(),
-            labels: Some(BTreeMap::from([("app.kubernetes.io/managed-by".to_owned(), "hostwright".to_owned())])),
+            labels: Some(BTreeMap::from([(
+                "app.kubernetes.io/managed-by".to_owned(),
+                "hostwright".to_owned(),
+            )])),
             owner_references: Some(vec![owner]),
             ..ObjectMeta::default()
         },
@@ -146,11 +185,19 @@ fn password() -> Result<SecretString, ProviderError> {
     while text.len() < PASSWORD_LENGTH {
         let mut bytes = [0_u8; 64];
         getrandom::fill(&mut bytes).map_err(|error| {
-            ProviderError::new(ErrorKind::Unavailable, "the operating system gave no random bytes for a password").with_detail(error)
+            ProviderError::new(
+                ErrorKind::Unavailable,
+                "the operating system gave no random bytes for a password",
+            )
+            .with_detail(error)
         })?;
         let fair = bytes.iter().filter(|byte| **byte < LIMIT);
         let letters = fair.filter_map(|byte| ALPHABET.get(usize::from(*byte) % ALPHABET.len()));
-        text.extend(letters.take(PASSWORD_LENGTH - text.len()).map(|letter| char::from(*letter)));
+        text.extend(
+            letters
+                .take(PASSWORD_LENGTH - text.len())
+                .map(|letter| char::from(*letter)),
+        );
     }
     Ok(SecretString::from(text))
 }

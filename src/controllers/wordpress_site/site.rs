@@ -12,12 +12,16 @@ use crate::api::{SiteProviders, SiteResources, SiteTask, WordPressSiteStatus};
 use crate::controllers::connections::Refusal;
 use crate::controllers::ledger::Taken;
 use crate::domain::{AddressPool, DnsLabel, Email, Fqdn, OwnerMark, Vmid, VmidRange};
-use crate::providers::container_host::{Container, ContainerSpec, HaState, Snapshot, Survey, TaskRecord, TaskState};
+use crate::providers::ProviderError;
+use crate::providers::container_host::{
+    Container, ContainerSpec, HaState, Snapshot, Survey, TaskRecord, TaskState,
+};
 use crate::providers::dns_host::{Record, RecordId, RecordSpec, ZoneId};
 use crate::providers::edge::Page;
-use crate::providers::reverse_proxy::{Certificate, CertificateId, ProxyHost, ProxyHostId, ProxyHostSpec, ProxySurvey};
+use crate::providers::reverse_proxy::{
+    Certificate, CertificateId, ProxyHost, ProxyHostId, ProxyHostSpec, ProxySurvey,
+};
 use crate::providers::site_installer::InstallState;
-use crate::providers::ProviderError;
 
 /// Port at which WordPress listens in its container.
 pub const WEB_PORT: u16 = 80;

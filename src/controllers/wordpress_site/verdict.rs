@@ -51,16 +51,28 @@ impl Verdict {
     /// Every part as the status has it, or waiting.
     pub fn of(status: &WordPressSiteStatus) -> Self {
         let waiting = |kind: &'static str| {
-            let known = status.conditions.iter().find(|condition| condition.type_ == kind && condition.status == "True");
+            let known = status
+                .conditions
+                .iter()
+                .find(|condition| condition.type_ == kind && condition.status == "True");
             match known {
                 Some(condition) => Finding::new(kind, State::True, reasons::READY, condition.message.clone()),
-                None => Finding::new(kind, State::False, reasons::WAITING, "Waiting for the parts before it."),
+                None => Finding::new(
+                    kind,
+                    State::False,
+                    reasons::WAITING,
+                    "Waiting for the parts before it.",
+                ),
             }
         };
         let was_ready = is_true(&status.conditions, kinds::READY) || status.phase == Some(Phase::Degraded);
         Self {
             unchanged: false,
-            phase: if was_ready { Phase::Degraded } else { Phase::Provisioning },
+            phase: if was_ready {
+                Phase::Degraded
+            } else {
+                Phase::Provisioning
+            },
             parts: PARTS.into_iter().map(waiting).collect(),
             block: None,
             failure: None,
@@ -71,7 +83,13 @@ impl Verdict {
     }
 
     /// Sets the finding of a part.
-    pub fn set(&mut self, kind: &'static str, state: State, reason: &'static str, message: impl Into<String>) {
+    pub fn set(
+        &mut self,
+        kind: &'static str,
+        state: State,
+        reason: &'static str,
+        message: impl Into<String>,
+    ) {
         if let Some(part) = self.parts.iter_mut().find(|part| part.kind == kind) {
             *part = Finding::new(kind, state, reason, message);
         }
@@ -97,7 +115,9 @@ impl Verdict {
 
     /// Whether a part is good.
     pub fn is_good(&self, kind: &str) -> bool {
-        self.parts.iter().any(|part| part.kind == kind && part.state == State::True)
+        self.parts
+            .iter()
+            .any(|part| part.kind == kind && part.state == State::True)
     }
 
     /// Whether all parts are good.
