@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::errors::Refusal;
 use super::formats;
-use super::http::Call;
+use super::http::{Call, put};
 use super::options::{PveVersion, SimNode};
 use super::state::{GuestKind, MIB, Pool, State};
 use super::{config, ha};
@@ -128,7 +128,7 @@ pub(super) fn resources(state: &mut State, call: &Call) -> Result<Value, Refusal
     if wanted.is_none_or(|kind| kind == "node") {
         rows.extend(state.options.nodes.iter().map(|node| {
             let mut row = node_row(state, node);
-            row["cgroup-mode"] = json!(2);
+            put(&mut row, "cgroup-mode", json!(2));
             row
         }));
     }
@@ -213,7 +213,7 @@ fn storage_rows(state: &State, node: &str) -> Vec<Value> {
 pub(super) fn nodes(state: &mut State, _: &Call) -> Result<Value, Refusal> {
     let rows = state.options.nodes.iter().map(|node| {
         let mut row = node_row(state, node);
-        row["ssl_fingerprint"] = json!(fingerprint(&node.name));
+        put(&mut row, "ssl_fingerprint", json!(fingerprint(&node.name)));
         row
     });
     Ok(rows.collect())
@@ -264,7 +264,7 @@ pub(super) fn pools(state: &mut State, call: &Call) -> Result<Value, Refusal> {
         }
         let mut row = json!({"poolid": name});
         if let Some(comment) = &pool.comment {
-            row["comment"] = json!(comment);
+            put(&mut row, "comment", json!(comment));
         }
         if wanted.is_some() {
             let members = pool.vmids.iter().filter_map(|vmid| state.guests.get(vmid));
@@ -272,7 +272,7 @@ pub(super) fn pools(state: &mut State, call: &Call) -> Result<Value, Refusal> {
                 json!({"id": format!("lxc/{}", guest.vmid), "type": "lxc", "node": guest.node,
                        "vmid": guest.vmid})
             };
-            row["members"] = members.map(member).collect();
+            put(&mut row, "members", members.map(member).collect());
         }
         rows.push(row);
     }

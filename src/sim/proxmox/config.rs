@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::errors::{self, Refusal};
 use super::formats;
-use super::http::Call;
+use super::http::{Call, put};
 use super::options::PveVersion;
 use super::state::{Config, Guest, State};
 
@@ -76,7 +76,7 @@ pub(super) fn size(bytes: u64) -> String {
     let mut number = bytes;
     let mut printed = number.to_string();
     for unit in ["K", "M", "G", "T"] {
-        if number == 0 || number % 1024 != 0 {
+        if number == 0 || !number.is_multiple_of(1024) {
             break;
         }
         number /= 1024;
@@ -251,8 +251,8 @@ pub(super) fn pending(state: &mut State, call: &Call) -> Result<Value, Refusal> 
     for (key, value) in typed(&guest.config) {
         let mut row = json!({"key": key, "value": value});
         match guest.pending.get(&key) {
-            Some(Some(new)) => row["pending"] = json!(new),
-            Some(None) => row["delete"] = json!(1),
+            Some(Some(new)) => put(&mut row, "pending", json!(new)),
+            Some(None) => put(&mut row, "delete", json!(1)),
             None => {}
         }
         rows.push(row);

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::errors::Refusal;
-use super::http::Call;
+use super::http::{Call, put};
 use super::options::PveVersion;
 use super::state::{Guest, GuestKind, MIB, State};
 use super::{formats, ha};
@@ -132,10 +132,10 @@ fn interface(structured: bool, name: &str, hardware: &str, network: &str) -> Val
     let mut row = json!({"name": name, "hwaddr": hardware, "inet6": link_local});
     let static_net = formats::network(network);
     if static_net.is_some() {
-        row["inet"] = json!(network);
+        put(&mut row, "inet", json!(network));
     }
     if structured {
-        row["hardware-address"] = json!(hardware);
+        put(&mut row, "hardware-address", json!(hardware));
         let (address, prefix) = link_local.split_once('/').unwrap_or_default();
         let prefix: u8 = prefix.parse().unwrap_or_default();
         let mut addresses =
@@ -143,7 +143,7 @@ fn interface(structured: bool, name: &str, hardware: &str, network: &str) -> Val
         if let Some((address, prefix)) = static_net {
             addresses.push(json!({"ip-address": address, "ip-address-type": "inet", "prefix": prefix}));
         }
-        row["ip-addresses"] = Value::Array(addresses);
+        put(&mut row, "ip-addresses", Value::Array(addresses));
     }
     row
 }

@@ -411,6 +411,11 @@ impl ProxmoxSim {
         self.act(|state| state.options.task_time = time);
     }
 
+    /// Lets time pass at once: what is due by then happens in its order, before the next look.
+    pub fn skip_time(&self, time: Duration) {
+        self.act(|state| state.skipped += time);
+    }
+
     /// Replaces the accepted token.
     pub fn set_token(&self, token: &str) {
         self.act(|state| token.clone_into(&mut state.options.token));

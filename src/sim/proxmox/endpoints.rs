@@ -1,5 +1,4 @@
-//! Every simulated endpoint: path, release, parameters, rights, handler. Names, limits and releases follow
-//! the official schema; a test compares them with a copy of it.
+//! Every simulated endpoint: path, release, parameters, rights, handler.
 
 use serde_json::Value;
 
@@ -7,6 +6,11 @@ use super::errors::Refusal;
 use super::formats::Format;
 use super::http::Call;
 use super::options::PveVersion;
+use super::parameters::{
+    CHANGE, CONFIG, CONTENT_FILTER, CREATE, DESTROY, GROUP, GROUP_CREATE, GROUP_LINES, HA_CHANGE, HA_CREATE,
+    HA_RESOURCE, HA_TYPES, IN_GUEST, IN_NODE, IN_SNAPSHOT, IN_STORAGE, IN_TASK, LONG, PAGE, POOL, RESIZE,
+    RULE, RULE_CREATE, RULE_LINES, RULE_TYPES, SID, SNAPSHOT, STORAGE_FILTER, TASK_FILTER,
+};
 use super::schema::{Kind, Param};
 use super::state::State;
 use super::{
@@ -26,205 +30,6 @@ pub(super) struct Endpoint {
     pub(super) rights: (&'static str, &'static [&'static str]),
     pub(super) handler: Handler,
 }
-
-const LONG: usize = 64 << 10;
-const NODE: Param = Param::path("node", Kind::Formatted(Format::Node, LONG));
-const IN_NODE: &[Param] = &[NODE];
-const IN_GUEST: &[Param] = &[NODE, Param::path("vmid", Kind::Vmid)];
-const IN_SNAPSHOT: &[Param] = &[
-    NODE,
-    Param::path("vmid", Kind::Vmid),
-    Param::path("snapname", Kind::Formatted(Format::ConfigId, 40)),
-];
-const IN_TASK: &[Param] = &[NODE, Param::path("upid", Kind::Text(LONG))];
-const IN_STORAGE: &[Param] = &[
-    NODE,
-    Param::path("storage", Kind::Formatted(Format::Storage, LONG)),
-];
-const PAGE: &[Param] = &[
-    Param::may("limit", Kind::Int(0, i64::MAX)),
-    Param::may("start", Kind::Int(0, i64::MAX)),
-];
-
-/// Lines of a container's configuration, as creation and change take them.
-const CONFIG: &[Param] = &[
-    Param::may(
-        "arch",
-        Kind::Choice(&["amd64", "i386", "arm64", "armhf", "riscv32", "riscv64"]),
-    ),
-    Param::may("cmode", Kind::Choice(&["shell", "console", "tty"])),
-    Param::may("console", Kind::Bool),
-    Param::may("cores", Kind::Int(1, 8192)),
-    Param::may("cpulimit", Kind::Number(0.0, 8192.0)),
-    Param::may("cpuunits", Kind::Int(0, 500_000)),
-    Param::may("debug", Kind::Bool),
-    Param::may("description", Kind::Text(8192)),
-    Param::may("dev[n]", Kind::Text(LONG)).since(PveVersion::V8_2),
-    Param::may("entrypoint", Kind::Text(LONG)).since(PveVersion::V9_1),
-    Param::may("env", Kind::Formatted(Format::Environment, LONG)).since(PveVersion::V9_1),
-    Param::may("features", Kind::Formatted(Format::Features, LONG)),
-    Param::may("hookscript", Kind::Text(LONG)),
-    Param::may("hostname", Kind::Formatted(Format::DnsName, 255)),
-    Param::may(
-        "lock",
-        Kind::Choice(&[
-            "backup",
-            "create",
-            "destroyed",
-            "disk",
-            "fstrim",
-            "migrate",
-            "mounted",
-            "rollback",
-            "snapshot",
-            "snapshot-delete",
-        ]),
-    ),
-    Param::may("memory", Kind::Int(16, i64::MAX)),
-    Param::may("mp[n]", Kind::Text(LONG)),
-    Param::may("nameserver", Kind::Formatted(Format::Addresses, LONG)),
-    Param::may("net[n]", Kind::Formatted(Format::Net, LONG)),
-    Param::may("onboot", Kind::Bool),
-    Param::may(
-        "ostype",
-        Kind::Choice(&[
-            "debian",
-            "devuan",
-            "ubuntu",
-            "centos",
-            "fedora",
-            "opensuse",
-            "archlinux",
-            "alpine",
-            "gentoo",
-            "nixos",
-            "unmanaged",
-        ]),
-    ),
-    Param::may("protection", Kind::Bool),
-    Param::may("rootfs", Kind::Formatted(Format::RootFs, LONG)),
-    Param::may("searchdomain", Kind::Formatted(Format::DnsNames, LONG)),
-    Param::may("startup", Kind::Formatted(Format::Startup, LONG)),
-    Param::may("swap", Kind::Int(0, i64::MAX)),
-    Param::may("tags", Kind::Formatted(Format::Tags, LONG)),
-    Param::may("template", Kind::Bool),
-    Param::may("timezone", Kind::Text(LONG)),
-    Param::may("tty", Kind::Int(0, 6)),
-    Param::may("unprivileged", Kind::Bool),
-    Param::may("unused[n]", Kind::Text(LONG)),
-];
-
-const CREATE: &[Param] = &[
-    Param::may("bwlimit", Kind::Number(0.0, f64::MAX)),
-    Param::may("force", Kind::Bool),
-    Param::may("ha-managed", Kind::Bool).since(PveVersion::V9_1),
-    Param::may("ignore-unpack-errors", Kind::Bool),
-    Param::must("ostemplate", Kind::Text(255)),
-    Param::may("password", Kind::Length(5, LONG)),
-    Param::may("pool", Kind::Formatted(Format::Pool, LONG)),
-    Param::may("restore", Kind::Bool),
-    Param::may("ssh-public-keys", Kind::Text(LONG)),
-    Param::may("start", Kind::Bool),
-    Param::may("storage", Kind::Formatted(Format::Storage, LONG)),
-    Param::may("unique", Kind::Bool),
-    Param::must("vmid", Kind::Vmid),
-];
-
-const CHANGE: &[Param] = &[
-    Param::may("delete", Kind::Formatted(Format::ConfigIds, LONG)),
-    Param::may("digest", Kind::Text(40)),
-    Param::may("revert", Kind::Formatted(Format::ConfigIds, LONG)),
-];
-
-const DESTROY: &[Param] = &[
-    Param::may("destroy-unreferenced-disks", Kind::Bool),
-    Param::may("force", Kind::Bool),
-    Param::may("purge", Kind::Bool),
-];
-
-const RESIZE: &[Param] = &[
-    Param::may("digest", Kind::Text(40)),
-    Param::must("disk", Kind::Formatted(Format::ConfigId, LONG)),
-    Param::must("size", Kind::Formatted(Format::Growth, LONG)),
-];
-
-const SNAPSHOT: &[Param] = &[
-    Param::may("description", Kind::Text(LONG)),
-    Param::must("snapname", Kind::Formatted(Format::ConfigId, 40)),
-];
-
-const TASK_FILTER: &[Param] = &[
-    Param::may("errors", Kind::Bool),
-    Param::may("since", Kind::Int(i64::MIN, i64::MAX)),
-    Param::may("source", Kind::Choice(&["archive", "active", "all"])),
-    Param::may("statusfilter", Kind::Formatted(Format::TaskStates, LONG)),
-    Param::may("typefilter", Kind::Text(LONG)),
-    Param::may("until", Kind::Int(i64::MIN, i64::MAX)),
-    Param::may("userfilter", Kind::Text(LONG)),
-    Param::may("vmid", Kind::Vmid),
-];
-
-const STORAGE_FILTER: &[Param] = &[
-    Param::may("content", Kind::Formatted(Format::Contents, LONG)),
-    Param::may("enabled", Kind::Bool),
-    Param::may("format", Kind::Bool),
-    Param::may("storage", Kind::Formatted(Format::Storage, LONG)),
-    Param::may("target", Kind::Formatted(Format::Node, LONG)),
-];
-
-const CONTENT_FILTER: &[Param] = &[
-    Param::may("content", Kind::Formatted(Format::Contents, LONG)),
-    Param::may("vmid", Kind::Vmid),
-];
-
-const SID: &[Param] = &[Param::path("sid", Kind::Formatted(Format::HaResource, LONG))];
-const HA_STATES: &[&str] = &["started", "stopped", "enabled", "disabled", "ignored"];
-const HA_TYPES: Kind = Kind::Choice(&["ct", "vm"]);
-const HA_RESOURCE: &[Param] = &[
-    Param::may("comment", Kind::Text(4096)),
-    Param::may("failback", Kind::Bool).since(PveVersion::V9_0),
-    Param::may("group", Kind::Formatted(Format::ConfigId, LONG)),
-    Param::may("max_relocate", Kind::Int(0, i64::MAX)),
-    Param::may("max_restart", Kind::Int(0, i64::MAX)),
-    Param::may("state", Kind::Choice(HA_STATES)),
-];
-const HA_CREATE: &[Param] = &[
-    Param::must("sid", Kind::Formatted(Format::HaResource, LONG)),
-    Param::may("type", HA_TYPES),
-];
-const HA_CHANGE: &[Param] = &[
-    Param::may("delete", Kind::Formatted(Format::ConfigIds, 4096)),
-    Param::may("digest", Kind::Text(64)),
-];
-
-const GROUP: &[Param] = &[Param::path("group", Kind::Formatted(Format::ConfigId, LONG))];
-const GROUP_LINES: &[Param] = &[
-    Param::may("comment", Kind::Text(4096)),
-    Param::may("nofailback", Kind::Bool),
-    Param::may("restricted", Kind::Bool),
-];
-const GROUP_CREATE: &[Param] = &[
-    Param::must("group", Kind::Formatted(Format::ConfigId, LONG)),
-    Param::must("nodes", Kind::Formatted(Format::HaNodes, LONG)),
-    Param::may("type", Kind::Choice(&["group"])),
-];
-
-const RULE: &[Param] = &[Param::path("rule", Kind::Formatted(Format::ConfigId, LONG))];
-const RULE_TYPES: Kind = Kind::Choice(&["node-affinity", "resource-affinity"]);
-const RULE_LINES: &[Param] = &[
-    Param::may("affinity", Kind::Choice(&["positive", "negative"])),
-    Param::may("comment", Kind::Text(4096)),
-    Param::may("disable", Kind::Bool),
-    Param::may("nodes", Kind::Formatted(Format::HaNodes, LONG)),
-    Param::may("strict", Kind::Bool),
-    Param::must("type", RULE_TYPES),
-];
-const RULE_CREATE: &[Param] = &[
-    Param::must("resources", Kind::Formatted(Format::HaResources, LONG)),
-    Param::must("rule", Kind::Formatted(Format::ConfigId, LONG)),
-];
-
-const POOL: &[Param] = &[Param::must("poolid", Kind::Formatted(Format::Pool, LONG))];
 
 const OPEN: (&str, &[&str]) = ("", &[]);
 const GUEST_READ: (&str, &[&str]) = ("/vms/{vmid}", &["VM.Audit"]);

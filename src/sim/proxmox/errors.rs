@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 pub(super) const VERIFICATION_FAILED: &str = "Parameter verification failed.";
 /// Reason phrase of a call to a node that does not answer; the body is empty.
 pub(super) const NO_ROUTE: &str = "Errors during connection establishment, proxy handshake: No route to host";
-/// What a task ends with when the storage lock could not be had in its ten seconds.
+/// What work on a LINSTOR storage ends with while its controller is away.
 pub(super) const LINSTOR_DOWN: &str = "could not connect to any LINSTOR controller";
 /// Refusal of any write while the cluster has no quorum.
 pub(super) const NO_QUORUM: &str = "cluster not ready - no quorum?";

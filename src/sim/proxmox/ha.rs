@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::cluster::file_digest;
 use super::errors::{self, Refusal};
 use super::ha_rules::{self, Group, Rule};
-use super::http::Call;
+use super::http::{Call, put};
 use super::options::PveVersion;
 use super::state::{Event, Guest, GuestKind, State};
 use super::{formats, power};
@@ -100,7 +100,7 @@ pub(super) fn brief(state: &State, guest: &Guest) -> Value {
     let mut brief = json!({"managed": 1, "state": word});
     let service = state.ha.services.get(&sid_of(guest.vmid));
     if let Some(group) = service.and_then(|service| service.group.as_ref()) {
-        brief["group"] = json!(group);
+        put(&mut brief, "group", json!(group));
     }
     brief
 }
@@ -153,7 +153,7 @@ pub(super) fn notice_stopped(state: &mut State, vmid: u32) {
 
 /// A node went; its services move. Services whose node came back are looked after too.
 pub(super) fn notice_node(state: &mut State, node: &str) {
-    let sids: Vec<String> = state.ha.services.iter().map(|(sid, _)| sid.clone()).collect();
+    let sids: Vec<String> = state.ha.services.keys().cloned().collect();
     for sid in sids {
         let vmid = state.ha.services.get(&sid).map(|service| service.vmid);
         let here = vmid
@@ -258,13 +258,13 @@ fn row(state: &State, sid: &str, service: &Service) -> Value {
         "digest": file_digest("resources", state.ha.resources_revision),
     });
     if state.version() >= PveVersion::V9_0 {
-        row["failback"] = json!(u8::from(service.failback));
+        put(&mut row, "failback", json!(u8::from(service.failback)));
     }
     if let Some(group) = &service.group {
-        row["group"] = json!(group);
+        put(&mut row, "group", json!(group));
     }
     if let Some(comment) = &service.comment {
-        row["comment"] = json!(comment);
+        put(&mut row, "comment", json!(comment));
     }
     row
 }
@@ -434,10 +434,10 @@ pub(super) fn status(state: &mut State, _: &Call) -> Result<Value, Refusal> {
             "max_relocate": service.max_relocate, "status": format!("{sid} ({}, {word})", guest.node),
         });
         if service.seen {
-            row["crm_state"] = json!(crm_word(word));
+            put(&mut row, "crm_state", json!(crm_word(word)));
         }
         if state.version() >= PveVersion::V9_0 {
-            row["failback"] = json!(u8::from(service.failback));
+            put(&mut row, "failback", json!(u8::from(service.failback)));
         }
         rows.push(row);
     }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::cluster::file_digest;
 use super::errors::{self, Refusal};
-use super::http::Call;
+use super::http::{Call, put};
 use super::options::PveVersion;
 use super::state::State;
 use super::{formats, ha};
@@ -123,7 +123,7 @@ fn group_row(state: &State, name: &str, group: &Group) -> Value {
         "digest": file_digest("groups", state.ha.groups_revision),
     });
     if let Some(comment) = &group.comment {
-        row["comment"] = json!(comment);
+        put(&mut row, "comment", json!(comment));
     }
     row
 }
@@ -224,7 +224,7 @@ fn rule_row(state: &State, name: &str, rule: &Rule) -> Value {
         "digest": file_digest("rules", state.ha.rules_revision),
     });
     if rule.kind == "node-affinity" {
-        row["strict"] = json!(u8::from(rule.strict));
+        put(&mut row, "strict", json!(u8::from(rule.strict)));
     }
     let texts = [
         ("nodes", &rule.nodes),
@@ -233,11 +233,11 @@ fn rule_row(state: &State, name: &str, rule: &Rule) -> Value {
     ];
     for (key, value) in texts {
         if let Some(value) = value {
-            row[key] = json!(value);
+            put(&mut row, key, json!(value));
         }
     }
     if rule.disabled {
-        row["disable"] = json!(1);
+        put(&mut row, "disable", json!(1));
     }
     row
 }

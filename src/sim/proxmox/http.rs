@@ -296,10 +296,10 @@ fn refuse(options: &ProxmoxOptions, refusal: &Refusal) -> Response<Body> {
     }
     let mut body = json!({ "data": null });
     if let Refusal::Parameters(errors) = refusal {
-        body["errors"] = json!(errors);
+        put(&mut body, "errors", json!(errors));
     }
     if options.sentences_in_body {
-        body["message"] = json!(format!("{}\n", reason.trim_end()));
+        put(&mut body, "message", json!(format!("{}\n", reason.trim_end())));
     }
     reply(refusal.status(), Some(&reason), &body)
 }
@@ -315,6 +315,13 @@ fn reply(status: u16, reason: Option<&str>, body: &Value) -> Response<Body> {
         HeaderValue::from_static("application/json;charset=UTF-8"),
     );
     response
+}
+
+/// Sets a key of a JSON object.
+pub(super) fn put(object: &mut Value, key: &str, value: Value) {
+    if let Value::Object(map) = object {
+        map.insert(key.to_owned(), value);
+    }
 }
 
 /// Status line and the headers of every answer. Connections end after a status of 400 or more.

@@ -3,7 +3,7 @@
 //! | module | is |
 //! | --- | --- |
 //! | `options` | what the cluster is like |
-//! | `http`, `endpoints`, `schema`, `formats`, `errors` | the API's manners: token, encodings, strict schemas per release, sentences instead of codes |
+//! | `http`, `endpoints`, `parameters`, `schema`, `formats`, `errors` | the API's manners: token, encodings, strict schemas per release, sentences instead of codes |
 //! | `state` | guests, volumes and a queue of what is going to happen |
 //! | `tasks`, `work` | workers: UPIDs, late failures, lists |
 //! | `create`, `destroy`, `power`, `resize`, `snapshots`, `config`, `containers` | containers, by subject |
@@ -23,6 +23,7 @@ mod ha;
 mod ha_rules;
 mod http;
 mod options;
+mod parameters;
 mod power;
 mod resize;
 mod schema;

@@ -50,9 +50,6 @@ pub(super) struct Param {
     pub(super) required: bool,
     /// First release that has it.
     pub(super) since: PveVersion,
-    /// It is part of the path.
-    #[allow(dead_code)]
-    pub(super) in_path: bool,
 }
 
 impl Param {
@@ -63,7 +60,6 @@ impl Param {
             kind,
             required: false,
             since: PveVersion::V7_4,
-            in_path: false,
         }
     }
 
@@ -72,14 +68,6 @@ impl Param {
         Self {
             required: true,
             ..Self::may(name, kind)
-        }
-    }
-
-    /// A part of the path.
-    pub(super) const fn path(name: &'static str, kind: Kind) -> Self {
-        Self {
-            in_path: true,
-            ..Self::must(name, kind)
         }
     }
 

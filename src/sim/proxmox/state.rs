@@ -184,6 +184,8 @@ pub(super) struct State {
     pub(super) options: ProxmoxOptions,
     started: Instant,
     wall_start: i64,
+    /// Time that tests have skipped.
+    pub(super) skipped: Duration,
     /// The moment that is being worked on.
     pub(super) now: Instant,
     pub(super) guests: BTreeMap<u32, Guest>,
@@ -209,6 +211,7 @@ impl State {
         Self {
             started: now,
             wall_start: jiff::Timestamp::now().as_second(),
+            skipped: Duration::ZERO,
             now,
             guests: BTreeMap::new(),
             addresses: BTreeSet::new(),
@@ -228,7 +231,7 @@ impl State {
 
     /// Works off everything that is due.
     pub(super) fn advance(&mut self) {
-        let until = Instant::now();
+        let until = Instant::now() + self.skipped;
         while let Some(entry) = self.queue.first_entry() {
             let due = entry.key().0;
             if due > until {

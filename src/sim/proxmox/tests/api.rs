@@ -80,78 +80,79 @@ async fn sentences_are_in_the_reason_and_in_the_body_only_of_new_releases() {
     );
 }
 
+const UNKNOWN: &str = "property is not defined in schema and the schema does not allow additional properties";
+/// Release, key, value and the text of the refusal.
+const REFUSED: &[(PveVersion, &str, &str, &str)] = &[
+    (PveVersion::V9_1, "bios", "x", UNKNOWN),
+    (PveVersion::V9_0, "env", "A=b", UNKNOWN),
+    (PveVersion::V9_0, "ha-managed", "1", UNKNOWN),
+    (PveVersion::V8_1, "dev0", "/dev/fuse", UNKNOWN),
+    (
+        PveVersion::V9_1,
+        "vmid",
+        "99",
+        "invalid format - value does not look like a valid VM ID\n",
+    ),
+    (
+        PveVersion::V9_1,
+        "vmid",
+        "abc",
+        "type check ('integer') failed - got 'abc'",
+    ),
+    (
+        PveVersion::V9_1,
+        "memory",
+        "15",
+        "value must have a minimum value of 16",
+    ),
+    (
+        PveVersion::V9_1,
+        "cores",
+        "8193",
+        "value must have a maximum value of 8192",
+    ),
+    (
+        PveVersion::V9_1,
+        "start",
+        "maybe",
+        "type check ('boolean') failed - got 'maybe'",
+    ),
+    (
+        PveVersion::V9_1,
+        "password",
+        "1234",
+        "value must be at least 5 characters long",
+    ),
+    (
+        PveVersion::V9_1,
+        "tags",
+        "a;-b",
+        "invalid format - invalid characters in tag\n",
+    ),
+    (
+        PveVersion::V9_1,
+        "net0",
+        "eth0",
+        "invalid format - missing key in comma-separated list property\n",
+    ),
+    (
+        PveVersion::V9_1,
+        "hostname",
+        "-a",
+        "invalid format - value does not look like a valid DNS name\n",
+    ),
+    (
+        PveVersion::V9_1,
+        "ostype",
+        "beos",
+        "value 'beos' does not have a value in the enumeration 'debian, devuan, ubuntu, centos, fedora, \
+             opensuse, archlinux, alpine, gentoo, nixos, unmanaged'",
+    ),
+];
+
 #[tokio::test]
 async fn the_schema_refuses_what_the_release_does_not_know() {
-    const UNKNOWN: &str =
-        "property is not defined in schema and the schema does not allow additional properties";
-    let cases: &[(PveVersion, &str, &str, &str)] = &[
-        (PveVersion::V9_1, "bios", "x", UNKNOWN),
-        (PveVersion::V9_0, "env", "A=b", UNKNOWN),
-        (PveVersion::V9_0, "ha-managed", "1", UNKNOWN),
-        (PveVersion::V8_1, "dev0", "/dev/fuse", UNKNOWN),
-        (
-            PveVersion::V9_1,
-            "vmid",
-            "99",
-            "invalid format - value does not look like a valid VM ID\n",
-        ),
-        (
-            PveVersion::V9_1,
-            "vmid",
-            "abc",
-            "type check ('integer') failed - got 'abc'",
-        ),
-        (
-            PveVersion::V9_1,
-            "memory",
-            "15",
-            "value must have a minimum value of 16",
-        ),
-        (
-            PveVersion::V9_1,
-            "cores",
-            "8193",
-            "value must have a maximum value of 8192",
-        ),
-        (
-            PveVersion::V9_1,
-            "start",
-            "maybe",
-            "type check ('boolean') failed - got 'maybe'",
-        ),
-        (
-            PveVersion::V9_1,
-            "password",
-            "1234",
-            "value must be at least 5 characters long",
-        ),
-        (
-            PveVersion::V9_1,
-            "tags",
-            "a;-b",
-            "invalid format - invalid characters in tag\n",
-        ),
-        (
-            PveVersion::V9_1,
-            "net0",
-            "eth0",
-            "invalid format - missing key in comma-separated list property\n",
-        ),
-        (
-            PveVersion::V9_1,
-            "hostname",
-            "-a",
-            "invalid format - value does not look like a valid DNS name\n",
-        ),
-        (
-            PveVersion::V9_1,
-            "ostype",
-            "beos",
-            "value 'beos' does not have a value in the enumeration 'debian, devuan, ubuntu, centos, fedora, \
-             opensuse, archlinux, alpine, gentoo, nixos, unmanaged'",
-        ),
-    ];
-    for (version, key, value, text) in cases {
+    for (version, key, value, text) in REFUSED {
         let bench = bench(release(*version)).await;
         let reply = bench.create(ID, &[(key, value)]).await;
         assert_eq!(reply.errors(key), *text, "{key}={value} on {version}");
@@ -249,9 +250,8 @@ async fn next_id_is_a_string_and_reserves_nothing() {
 
 #[tokio::test]
 async fn statistics_are_stale_while_configuration_is_live() {
-    let lag = Duration::from_millis(400);
     let bench = bench(ProxmoxOptions {
-        stats_lag: lag,
+        stats_lag: HOUR,
         ..options()
     })
     .await;
@@ -262,11 +262,8 @@ async fn statistics_are_stale_while_configuration_is_live() {
         (&row["tags"], &row["node"]),
         (&"hostwright;wp".into(), &"pve1".into())
     );
-    let deadline = Instant::now() + SOON;
-    while bench.resource(ID).await["status"] != "running" {
-        assert!(Instant::now() < deadline);
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    bench.sim.skip_time(HOUR);
+    assert_eq!(bench.resource(ID).await["status"], "running");
     bench.sim.stop_container(ID);
     bench.sim.set_lock(ID, Some("backup"));
     let row = bench.resource(ID).await;
@@ -322,4 +319,56 @@ async fn two_thousand_containers_cost_little() {
     assert!(began.elapsed() < SOON, "{:?}", began.elapsed());
     let rows = bench.get("/cluster/resources?type=vm").await;
     assert_eq!(rows.data().as_array().unwrap().len(), 2000);
+}
+
+#[tokio::test]
+async fn pools_hold_guests_until_they_die() {
+    let bench = bench(options()).await;
+    bench.post("/pools", &[("poolid", "sites")]).await.data();
+    let again = bench.post("/pools", &[("poolid", "sites")]).await;
+    assert_eq!(
+        again.says(),
+        (500, "create pool failed: pool 'sites' already exists")
+    );
+    let unknown = bench.create(ID, &[("pool", "none")]).await;
+    assert_eq!(unknown.says(), (500, "pool 'none' does not exist"));
+    bench.created(&[("pool", "sites")]).await;
+    assert_eq!(bench.resource(ID).await["pool"], "sites");
+    let full = bench.delete("/pools?poolid=sites").await;
+    assert_eq!(
+        full.says(),
+        (500, "delete pool failed: pool 'sites' is not empty")
+    );
+    bench.sim.destroy_by_hand(ID);
+    bench.delete("/pools?poolid=sites").await.data();
+    assert_eq!(bench.get("/pools").await.data(), &serde_json::json!([]));
+}
+
+#[tokio::test]
+async fn storages_count_what_they_hold() {
+    let bench = bench(options()).await;
+    bench.created(&[]).await;
+    let status = bench.get("/nodes/pve2/storage/drbd/status").await;
+    assert_eq!(
+        (&status.data()["used"], &status.data()["active"]),
+        (&(20_u64 << 30).into(), &1.into())
+    );
+    let volumes = bench
+        .get("/nodes/pve2/storage/drbd/content?content=rootdir")
+        .await;
+    assert_eq!(volumes.data()[0]["vmid"], ID);
+    let templates = bench
+        .get("/nodes/pve1/storage/local/content?content=vztmpl")
+        .await;
+    assert_eq!(templates.data().as_array().unwrap().len(), 2);
+    let unknown = bench.get("/nodes/pve1/storage/none/status").await;
+    assert_eq!(unknown.says(), (500, "storage 'none' does not exist"));
+    bench.sim.set_storage_down("drbd", true);
+    let listed = bench.get("/nodes/pve1/storage?content=rootdir").await;
+    assert_eq!(
+        (&listed.data()[0]["storage"], &listed.data()[0]["active"]),
+        (&"drbd".into(), &0.into())
+    );
+    bench.sim.destroy_by_hand(ID);
+    assert_eq!(bench.sim.orphan_volumes().len(), 1);
 }

@@ -14,18 +14,10 @@ async fn managed(options: ProxmoxOptions) -> Bench {
     bench
 }
 
-async fn until(bench: &Bench, what: impl Fn(&SimContainer) -> bool) {
-    let deadline = Instant::now() + SOON;
-    while !bench.sim.container(ID).is_some_and(|container| what(&container)) {
-        assert!(Instant::now() < deadline, "{:?}", bench.sim.container(ID));
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-}
-
 #[tokio::test]
 async fn tasks_of_managed_containers_end_before_they_move() {
     let bench = managed(ProxmoxOptions {
-        ha_delay: Duration::from_millis(150),
+        ha_delay: HOUR,
         ..options()
     })
     .await;
@@ -33,14 +25,17 @@ async fn tasks_of_managed_containers_end_before_they_move() {
     assert!(reply.data().as_str().unwrap().contains(":hastop:907:"));
     assert_eq!(bench.exit(&reply).await, "OK");
     assert!(bench.sim.container(ID).unwrap().running);
-    until(&bench, |container| !container.running).await;
+    bench.sim.skip_time(HOUR);
+    assert!(!bench.sim.container(ID).unwrap().running);
     let reply = bench.post(&at("/status/start"), &[]).await;
     assert!(reply.data().as_str().unwrap().contains(":hastart:907:"));
     assert_eq!(bench.exit(&reply).await, "OK");
     assert!(!bench.sim.container(ID).unwrap().running);
-    until(&bench, |container| container.running).await;
+    bench.sim.skip_time(HOUR);
+    assert!(bench.sim.container(ID).unwrap().running);
     bench.sim.stop_container(ID);
-    until(&bench, |container| container.running).await;
+    bench.sim.skip_time(HOUR);
+    assert!(bench.sim.container(ID).unwrap().running);
 }
 
 #[tokio::test]
@@ -138,8 +133,9 @@ async fn the_error_state_blocks_until_disabled() {
         bench.run(&at("/snapshot"), &[("snapname", "initial")]).await,
         "OK"
     );
-    bench.sim.slow_tasks(Duration::from_millis(50));
+    bench.sim.slow_tasks(HOUR);
     let rollback = bench.post(&at("/snapshot/initial/rollback"), &[]).await;
+    bench.sim.skip_time(HOUR);
     assert_eq!(bench.exit(&rollback).await, "OK");
     assert!(bench.sim.ha_resources()[0].error);
     // Ignored services are left to the ordinary calls.

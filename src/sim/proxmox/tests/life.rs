@@ -6,7 +6,7 @@ use crate::sim::directory::{ContainerDirectory, Installed};
 #[tokio::test]
 async fn creation_reserves_at_once_and_shows_the_mark_late() {
     let bench = bench(options()).await;
-    bench.sim.slow_tasks(Duration::from_millis(150));
+    bench.sim.slow_tasks(HOUR);
     let reply = bench.create(ID, &[]).await;
     let config = bench.get(&at("/config")).await;
     assert_eq!(config.data()["lock"], "create");
@@ -25,6 +25,7 @@ async fn creation_reserves_at_once_and_shows_the_mark_late() {
     );
     let early = bench.delete(&at("")).await;
     assert_eq!(early.says(), (500, "CT is locked (create)"));
+    bench.sim.skip_time(HOUR);
     assert_eq!(bench.exit(&reply).await, "OK");
     let config = bench.get(&at("/config")).await;
     assert_eq!(config.data()["description"], "hostwright:test:1\n");
@@ -69,9 +70,10 @@ async fn creations_that_fail() {
     assert!(bench.exit(&reply).await.starts_with("API Return-Code: 500."));
 
     let before = bench.sim.orphan_volumes().len();
-    bench.sim.slow_tasks(Duration::from_millis(100));
+    bench.sim.slow_tasks(HOUR);
     let first = bench.create(ID, &[]).await;
     let second = bench.create(908, &[]).await;
+    bench.sim.skip_time(HOUR);
     assert_eq!(
         bench.exit(&second).await,
         "cfs-lock 'storage-drbd' error: got lock request timeout"

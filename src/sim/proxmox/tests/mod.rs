@@ -14,6 +14,8 @@ use super::*;
 
 /// The number that most tests use.
 const ID: u32 = 907;
+/// A delay that only ends when time is skipped.
+const HOUR: Duration = Duration::from_secs(3600);
 /// Longest wait for something that must happen soon.
 const SOON: Duration = Duration::from_secs(5);
 
