@@ -39,6 +39,26 @@ pub enum Command {
     /// Run the simulator of a back-end.
     #[cfg(feature = "sim")]
     Sim(SimOptions),
+    /// Measure many sites on one machine.
+    #[cfg(feature = "sim")]
+    Bench(BenchOptions),
+}
+
+/// What is measured.
+#[cfg(feature = "sim")]
+#[derive(Debug, Clone, Args)]
+pub struct BenchOptions {
+    /// Number of sites
+    #[arg(long, value_name = "NUMBER", default_value = "500")]
+    pub objects: u32,
+
+    /// Latency of every outside call in milliseconds
+    #[arg(long, value_name = "MILLISECONDS", default_value = "5")]
+    pub latency: u64,
+
+    /// File for the figures
+    #[arg(long, value_name = "PATH", default_value = "target/bench/wordpresssite.json")]
+    pub out: PathBuf,
 }
 
 /// Settings of the operator.

@@ -18,6 +18,8 @@ async fn main() -> ExitCode {
         Command::Run(options) => run(*options).await,
         Command::Crds(options) => crds(&options),
         #[cfg(feature = "sim")]
+        Command::Bench(options) => bench(options).await,
+        #[cfg(feature = "sim")]
         Command::Sim(options) => hostwright::stage::simulate(options.service, options.listen)
             .await
             .map_err(Into::into),
@@ -75,6 +77,19 @@ async fn run(options: RunOptions) -> Result<(), Failure> {
     admin.stop().await;
     tracing::info!("the operator has stopped");
     Ok(())
+}
+
+#[cfg(feature = "sim")]
+async fn bench(options: hostwright::config::BenchOptions) -> Result<(), Failure> {
+    /// Seconds for each part of the benchmark, far above what any machine should need.
+    const LIMIT: std::time::Duration = std::time::Duration::from_secs(600);
+    let settings = hostwright::stage::bench::BenchSettings {
+        objects: options.objects,
+        latency: std::time::Duration::from_millis(options.latency),
+        out: options.out,
+        limit: LIMIT,
+    };
+    Ok(hostwright::stage::bench::bench(&settings).await?)
 }
 
 fn crds(options: &CrdsOptions) -> Result<(), Failure> {

@@ -2,6 +2,7 @@
 //! them. The demo, the tests and the benchmark play on it. Start-up code: a stage that cannot be set is fatal.
 
 mod backends;
+pub mod bench;
 mod cluster;
 mod manifests;
 mod simulate;

@@ -8,7 +8,7 @@ use super::{SiteKind, SiteSubject};
 use crate::api::condition::{Finding, State, kinds, merge, reasons};
 use crate::api::{Phase, WordPressSiteStatus};
 use crate::controllers::runner::{Acted, Outcome};
-use crate::providers::{ErrorKind, ProviderError};
+use crate::providers::ErrorKind;
 
 /// What a site says that waits for its container, whether it was just reserved or stands in the queue.
 pub const QUEUED_MESSAGE: &str =
