@@ -20,4 +20,4 @@ stamp=k8s.io/component-base/version
 
 go_build devcluster "$out" . \
   "-X $stamp.gitVersion=$version -X $stamp.gitMajor=$major -X $stamp.gitMinor=$minor" \
-  "the first time about 4 minutes on two cores, 130 MB"
+  "the first time about 5 minutes on two cores, 130 MB"

@@ -65,7 +65,6 @@ func (c *cluster) startAPIServer(ctx context.Context) error {
 		started.kill()
 		return errors.Join(err, c.writeState())
 	}
-	go reportUnexpectedEnd(started)
 	return c.writeState()
 }
 
@@ -79,7 +78,6 @@ func (c *cluster) startControllerManager() error {
 		return err
 	}
 	c.controllerManager = started
-	go reportUnexpectedEnd(started)
 	return c.writeState()
 }
 
@@ -116,11 +114,12 @@ func (c *cluster) writeState() error {
 	}.write(c.files.state())
 }
 
-// reportUnexpectedEnd tells of a child that ended without being asked. The
-// supervisor goes on: a test may have killed it, and decides what comes next.
-func reportUnexpectedEnd(child *process) {
-	<-child.done
-	if !child.stopping.Load() {
-		fmt.Fprintf(os.Stderr, "devcluster: %v\n", child.failure())
+// noteEnd tells of a child that ended without being asked. The supervisor goes
+// on: a test may have killed it, and decides what comes next.
+func (c *cluster) noteEnd(child *process) error {
+	if child.stopping {
+		return nil
 	}
+	fmt.Fprintf(os.Stderr, "devcluster: %v\n", child.failure())
+	return c.writeState()
 }

@@ -127,6 +127,18 @@ func TestStopAndStartKeepPortAndData(t *testing.T) {
 	r.tell("resume-apiserver", "resumed")
 	r.admin("get", "configmap", "kept")
 
+	// A test may also kill a process behind the supervisor's back.
+	if err := syscall.Kill(r.state.ControllerManagerPid, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	r.eventually("noted that a child was killed", func() bool {
+		r.readState()
+		return r.state.ControllerManagerPid == 0
+	})
+	if told := r.errors(); !strings.Contains(told, "kube-controller-manager ended by itself: signal: killed") {
+		t.Errorf("the end of a child was not told: %s", told)
+	}
+	r.tell("start-controller-manager", "started")
 	r.tell("stop-controller-manager", "stopped")
 	r.tell("start-controller-manager", "started")
 	r.tell("nonsense", `error no command "nonsense"`)
@@ -179,8 +191,8 @@ func TestEndsWithParent(t *testing.T) {
 	parent.Process.Kill()
 	parent.Wait()
 	r.expectEnd(10 * time.Second)
-	if !strings.Contains(r.stderr.String(), errParentGone.Error()) {
-		t.Errorf("another reason: %s", r.stderr)
+	if !strings.Contains(r.errors(), errParentGone.Error()) {
+		t.Errorf("another reason: %s", r.errors())
 	}
 }
 
@@ -188,8 +200,8 @@ func TestFailureShowsLog(t *testing.T) {
 	r := launch(t, t.TempDir(), "--", "--no-such-flag")
 	r.expectEnd(10 * time.Second)
 	for _, part := range []string{"ended by itself", "unknown flag: --no-such-flag", filepath.Join(r.dir, "apiserver.log")} {
-		if !strings.Contains(r.stderr.String(), part) {
-			t.Errorf("%q is missing in %s", part, r.stderr)
+		if !strings.Contains(r.errors(), part) {
+			t.Errorf("%q is missing in %s", part, r.errors())
 		}
 	}
 }

@@ -2,7 +2,6 @@ package supervisor
 
 import (
 	"bufio"
-	"bytes"
 	"encoding/json"
 	"errors"
 	"io"
@@ -33,7 +32,7 @@ type running struct {
 	t      *testing.T
 	state  state
 	dir    string
-	stderr *bytes.Buffer
+	stderr string // a file
 	// The end of the process, sent once.
 	exited  chan error
 	command *exec.Cmd
@@ -46,11 +45,15 @@ func launch(t *testing.T, dir string, flags ...string) *running {
 	t.Helper()
 	arguments := append([]string{"up", "--dir", dir, "--exit-with-stdin"}, flags...)
 	r := &running{
-		t: t, dir: dir, stderr: &bytes.Buffer{}, exited: make(chan error, 1),
+		t: t, dir: dir, stderr: filepath.Join(t.TempDir(), "stderr"), exited: make(chan error, 1),
 		command: exec.Command(program(t), arguments...),
 	}
-	r.command.Stderr = r.stderr
-	var err error
+	stderr, err := os.Create(r.stderr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stderr.Close()
+	r.command.Stderr = stderr
 	if r.stdin, err = r.command.StdinPipe(); err != nil {
 		t.Fatal(err)
 	}
@@ -78,7 +81,7 @@ func up(t *testing.T, flags ...string) *running {
 	dir := filepath.Join(t.TempDir(), strings.Repeat("long", 25))
 	r := launch(t, dir, flags...)
 	if line := r.line(); line != "ready "+filepath.Join(dir, "state.json") {
-		t.Fatalf("unexpected first line %q\n%s", line, r.stderr)
+		t.Fatalf("unexpected first line %q\n%s", line, r.errors())
 	}
 	t.Logf("ready after %v", time.Since(began).Round(time.Millisecond))
 	r.readState()
@@ -88,6 +91,16 @@ func up(t *testing.T, flags ...string) *running {
 func (r *running) line() string {
 	r.stdout.Scan()
 	return r.stdout.Text()
+}
+
+// errors is what the supervisor wrote to stderr so far.
+func (r *running) errors() string {
+	r.t.Helper()
+	raw, err := os.ReadFile(r.stderr)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return string(raw)
 }
 
 // readState also forgets what an earlier state.json told.
@@ -111,7 +124,7 @@ func (r *running) tell(command, expected string) {
 		r.t.Fatal(err)
 	}
 	if answer := r.line(); answer != expected {
-		r.t.Fatalf("%s was answered by %q, not %q\n%s", command, answer, expected, r.stderr)
+		r.t.Fatalf("%s was answered by %q, not %q\n%s", command, answer, expected, r.errors())
 	}
 	r.t.Logf("%s took %v", command, time.Since(began).Round(time.Millisecond))
 	r.readState()
@@ -152,6 +165,16 @@ func (r *running) expectEnd(within time.Duration) {
 		r.t.Logf("ended after %v", time.Since(began).Round(time.Millisecond))
 	case <-time.After(within):
 		r.t.Fatalf("the supervisor still runs after %v", within)
+	}
+}
+
+// eventually waits until something holds.
+func (r *running) eventually(what string, holds func() bool) {
+	r.t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); !holds(); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			r.t.Fatalf("not %s\n%s", what, r.errors())
+		}
 	}
 }
 

@@ -5,7 +5,6 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
-	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -21,7 +20,7 @@ type process struct {
 	// Closed when the child is gone and its port is free.
 	done chan struct{}
 	// True from the moment the supervisor ends it. Its end is expected then.
-	stopping atomic.Bool
+	stopping bool
 }
 
 // spawner starts children that die with the supervisor, even when that is
@@ -31,10 +30,14 @@ type process struct {
 // The kernel sends this signal when the thread ends that started the child, and
 // the Go runtime ends threads as it likes. So one goroutine that never returns
 // keeps one thread to itself and starts every child.
-type spawner struct{ starts chan func() }
+type spawner struct {
+	starts chan func()
+	// Receives each child when it is gone.
+	ends chan *process
+}
 
 func newSpawner() *spawner {
-	s := &spawner{starts: make(chan func())}
+	s := &spawner{starts: make(chan func()), ends: make(chan *process)}
 	go func() {
 		runtime.LockOSThread()
 		for start := range s.starts {
@@ -76,6 +79,7 @@ func (s *spawner) start(name, logPath string, arguments []string) (*process, err
 	go func() {
 		_ = command.Wait() // the result is read from ProcessState
 		close(p.done)
+		s.ends <- p
 	}()
 	return p, nil
 }
@@ -105,7 +109,7 @@ func (p *process) stop() {
 	if p == nil {
 		return
 	}
-	p.stopping.Store(true)
+	p.stopping = true
 	_ = p.signal(syscall.SIGTERM) // fails only when it is gone already
 	_ = p.signal(syscall.SIGCONT)
 	select {
@@ -119,7 +123,7 @@ func (p *process) kill() {
 	if p == nil {
 		return
 	}
-	p.stopping.Store(true)
+	p.stopping = true
 	_ = p.signal(syscall.SIGKILL)
 	<-p.done
 }

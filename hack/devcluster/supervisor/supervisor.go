@@ -70,6 +70,10 @@ func run(options options) error {
 			return nil
 		case line := <-lines:
 			fmt.Println(cluster.execute(ctx, line))
+		case child := <-cluster.spawner.ends:
+			if err := cluster.noteEnd(child); err != nil {
+				return err
+			}
 		}
 	}
 }
