@@ -20,4 +20,4 @@ for package in pkg/lint/rules pkg/chartutil; do
 done
 
 go_build helm "$out" helm.sh/helm/v3/cmd/helm "$ldflags" \
-  "the first time about 3 minutes on two cores, 60 MB"
+  "the first time about 2 minutes on two cores, 60 MB"
