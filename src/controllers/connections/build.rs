@@ -384,6 +384,7 @@ impl Input<'_> {
             dns: dns.clone(),
             proxied: settings.proxied,
             ttl: self.number("ttlSeconds", settings.ttl_seconds)?,
+            zones: Default::default(),
             records: Default::default(),
         };
         Ok(Connection {

@@ -94,9 +94,16 @@ pub struct Dns {
     pub proxied: bool,
     /// Time to live of sites' records in seconds.
     pub ttl: u32,
+    /// Zones by the domain whose names they hold.
+    pub zones: Mutex<BTreeMap<Fqdn, Arc<SharedRead<Option<ZoneId>>>>>,
     /// The bulk reads by zone.
     pub records: Mutex<BTreeMap<ZoneId, Arc<SharedRead<RecordIndex>>>>,
 }
+
+/// How long a zone that was found is believed to stay: zones come and go by hand.
+const ZONE_AGE: Duration = Duration::from_secs(300);
+/// How long a zone that was not found is believed to be missing: somebody may just be adding it.
+const NO_ZONE_AGE: Duration = Duration::from_secs(1);
 
 /// Records by name.
 pub type RecordIndex = BTreeMap<Fqdn, Vec<Record>>;
@@ -311,6 +318,36 @@ fn index(survey: crate::providers::reverse_proxy::ProxySurvey) -> ProxyIndex {
 }
 
 impl Dns {
+    /// The zone that holds the names right below `domain`: the longest of the domain and its parents that is one.
+    ///
+    /// # Errors
+    /// That of the look-up.
+    pub async fn zone_for(&self, domain: &Fqdn) -> Result<Option<ZoneId>, ProviderError> {
+        let shared = {
+            let mut zones = self.zones.lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(zones.entry(domain.clone()).or_default())
+        };
+        let found = shared.get(ZONE_AGE, || self.search_zone(domain)).await?;
+        if found.is_some() {
+            return Ok((*found).clone());
+        }
+        Ok((*shared.get(NO_ZONE_AGE, || self.search_zone(domain)).await?).clone())
+    }
+
+    async fn search_zone(&self, domain: &Fqdn) -> Result<Option<ZoneId>, ProviderError> {
+        let mut candidate = Some(domain.clone());
+        while let Some(name) = candidate {
+            if let Some(zone) = self.dns.zone(&name).await? {
+                return Ok(Some(zone));
+            }
+            candidate = name
+                .as_str()
+                .split_once('.')
+                .and_then(|(_, parent)| parent.parse().ok());
+        }
+        Ok(None)
+    }
+
     /// Every record of a zone, from a read that is at most `max_age` old.
     ///
     /// # Errors

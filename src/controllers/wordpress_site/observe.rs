@@ -284,7 +284,7 @@ async fn foreign_use(
     host: &Fqdn,
 ) -> Result<Option<String>, ProviderError> {
     let records = async {
-        match zone_of(backends, host).await? {
+        match backends.dns.zone_for(&terms.base_domain).await? {
             Some(zone) => backends.dns.dns.records_of(&zone, host).await,
             None => Ok(Vec::new()),
         }
@@ -314,19 +314,6 @@ async fn foreign_use(
     }
 }
 
-/// The zone that holds a name: the longest of its parents that is one.
-async fn zone_of(backends: &Backends, host: &Fqdn) -> Result<Option<ZoneId>, ProviderError> {
-    let mut rest = host.as_str();
-    while let Some((_, parent)) = rest.split_once('.') {
-        let Ok(name) = parent.parse::<Fqdn>() else { break };
-        if let Some(zone) = backends.dns.dns.zone(&name).await? {
-            return Ok(Some(zone));
-        }
-        rest = parent;
-    }
-    Ok(None)
-}
-
 type Outside = (
     Fact<Option<ZoneId>>,
     Fact<Vec<crate::providers::dns_host::Record>>,
@@ -336,7 +323,7 @@ type Outside = (
 async fn look_outside(resolved: &Resolved, host: &Fqdn) -> Outside {
     let backends = &resolved.backends;
     let names = async {
-        match zone_of(backends, host).await {
+        match backends.dns.zone_for(&resolved.terms.base_domain).await {
             Err(error) => (Fact::Unknown(error), Fact::Unread),
             Ok(None) => (Fact::Known(None), Fact::Known(Vec::new())),
             Ok(Some(zone)) => {
@@ -356,7 +343,7 @@ async fn steady(status: &WordPressSiteStatus, resolved: &Resolved) -> Steady {
     };
     let Backends { compute, proxy, dns } = &resolved.backends;
     let records = async {
-        match zone_of(&resolved.backends, &reservation.host).await? {
+        match dns.zone_for(&resolved.terms.base_domain).await? {
             Some(zone) => dns.records(&zone, STEADY_AGE).await,
             None => Ok(Arc::default()),
         }
