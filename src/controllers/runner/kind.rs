@@ -12,6 +12,7 @@ use kube::{Resource, ResourceExt};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::api::PAUSED_ANNOTATION;
 use crate::providers::ProviderError;
 use crate::runtime::metrics::Kind as MetricKind;
 
@@ -52,6 +53,14 @@ impl<K: Kind> Subject<K> {
     /// The object's UID, empty only for objects that were never stored.
     pub fn uid(&self) -> String {
         self.object.uid().unwrap_or_default()
+    }
+
+    /// The annotation asks that nothing is done outside.
+    pub fn is_paused(&self) -> bool {
+        self.object
+            .annotations()
+            .get(PAUSED_ANNOTATION)
+            .is_some_and(|value| value == "true")
     }
 
     /// `namespace/name` or `name`, for messages.

@@ -19,7 +19,7 @@ use tokio::time::{Instant, timeout};
 use tracing::Instrument;
 
 use crate::api::condition::kinds;
-use crate::api::{FINALIZER, PAUSED_ANNOTATION, RECONCILE_AT_ANNOTATION, condition};
+use crate::api::{FINALIZER, RECONCILE_AT_ANNOTATION, condition};
 use crate::providers::{ErrorKind, ProviderError};
 use crate::runtime::metrics::{Metrics, PassResult};
 
@@ -104,14 +104,11 @@ impl<K: Kind> Runner<K> {
             deleting,
             precise,
         };
-        if subject
-            .object
-            .annotations()
-            .get(PAUSED_ANNOTATION)
-            .is_some_and(|value| value == "true")
-        {
+        if subject.is_paused() {
             subject.status = self.kind.paused(&subject, Timestamp::now());
-            return Some(self.stored(&mut subject).await.unwrap_or(Next::Settled));
+            let next = self.stored(&mut subject).await.unwrap_or(Next::Settled);
+            self.kind.after(&subject);
+            return Some(next);
         }
         if K::FINALIZES && !held {
             match self.store.hold(&subject.object).await {

@@ -157,8 +157,9 @@ impl<K: Managed> Schedule<K> {
         let entry = entries.entry(uid.to_owned()).or_default();
         let wait = match next {
             Next::Poll => {
+                // Failures are forgotten only when the object settles: a task that fails, is begun again and
+                // fails again must be begun less and less often.
                 entry.polls = entry.polls.saturating_add(1);
-                entry.failures = 0;
                 growing(self.pace.poll_min, self.pace.poll_max, entry.polls)
             }
             Next::Retry { at_least } => {

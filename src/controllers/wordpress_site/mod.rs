@@ -136,6 +136,15 @@ impl Kind for SiteKind {
     }
 
     fn after(&self, subject: &SiteSubject) {
+        // Whoever does not wait any more (paused, refused, failed) must not stand in the way of those behind.
+        let waits = subject
+            .status
+            .conditions
+            .iter()
+            .any(|condition| condition.reason == reasons::QUEUED);
+        if !waits || subject.is_paused() {
+            self.ledger.leave_queue(&subject.uid());
+        }
         let holds = subject
             .status
             .tasks
