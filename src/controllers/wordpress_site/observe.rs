@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures::future::{join, join_all};
 use kube::ResourceExt;
 
-use super::plan::only_snapshot_missing;
+use super::plan::{only_install_awaited, only_snapshot_missing};
 use super::resolve::{Backends, Resolved};
 use super::site::{Fact, NameCheck, Observed, Reservation, Steady, Terms, Vacancy};
 use super::{SiteKind, SiteSubject};
@@ -18,7 +18,7 @@ use crate::providers::ProviderError;
 use crate::providers::container_host::{Operation, TaskId};
 use crate::providers::dns_host::ZoneId;
 use crate::providers::reverse_proxy::ProxySurvey;
-use crate::providers::site_installer::InstallTarget;
+use crate::providers::site_installer::{InstallState, InstallTarget};
 
 /// Age of a bulk read that is good enough for a settled site: a wave of triggers shares one read.
 const STEADY_AGE: Duration = Duration::from_secs(20);
@@ -172,6 +172,13 @@ impl SiteKind {
             known.carried = true;
             return self.look_at_snapshots(resolved, reservation, known).await;
         }
+        if !subject.deleting && !subject.precise && only_install_awaited(&subject.status) {
+            self.look_at_installation(&subject.status, resolved, reservation, known)
+                .await;
+            if known.installing {
+                return;
+            }
+        }
         let container = async {
             match known.container.is_unread() {
                 true => Some(compute.host.container(reservation.vmid).await),
@@ -262,6 +269,27 @@ impl SiteKind {
                 self.look_at_snapshots(resolved, reservation, known).await;
             }
         }
+    }
+
+    /// While WordPress is being installed there is nothing else to look at.
+    async fn look_at_installation(
+        &self,
+        status: &WordPressSiteStatus,
+        resolved: &Resolved,
+        reservation: &Reservation,
+        known: &mut Observed,
+    ) {
+        let (Some(node), true) = (&status.node, known.install.is_unread()) else {
+            return;
+        };
+        let target = InstallTarget {
+            owner: resolved.terms.owner.clone(),
+            container: reservation.vmid,
+            node: node.clone(),
+            address: reservation.address,
+        };
+        known.install = resolved.backends.compute.installer.state(&target).await.into();
+        known.installing = matches!(known.install, Fact::Known(InstallState::Running));
     }
 
     async fn look_at_snapshots(&self, resolved: &Resolved, reservation: &Reservation, known: &mut Observed) {

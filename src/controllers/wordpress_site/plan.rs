@@ -19,6 +19,9 @@ use crate::providers::reverse_proxy::{ProxyHostSpec, ProxySurvey};
 use crate::providers::site_installer::InstallState;
 use crate::providers::{ErrorKind, ProviderError};
 
+/// What a site says while its installation runs.
+const INSTALLING_MESSAGE: &str = "WordPress is being installed.";
+
 /// A plan for a site.
 pub type SitePlan = Plan<Action, Verdict>;
 
@@ -29,7 +32,7 @@ pub fn live(status: &WordPressSiteStatus, observed: &Observed, now: Timestamp) -
         let block = Block {
             reason: refusal.reason,
             message: refusal.message.clone(),
-            stalled: false,
+            keeps_ready: true,
         };
         return blocked(verdict, block);
     }
@@ -45,7 +48,7 @@ pub fn live(status: &WordPressSiteStatus, observed: &Observed, now: Timestamp) -
             Block {
                 reason: reasons::SERVICE_ID_CONFLICT,
                 message,
-                stalled: false,
+                keeps_ready: false,
             },
         );
     }
@@ -61,6 +64,10 @@ pub fn live(status: &WordPressSiteStatus, observed: &Observed, now: Timestamp) -
     if observed.carried {
         return snapshot(verdict, observed, Vec::new());
     }
+    if observed.installing {
+        verdict.working(kinds::INSTALL_READY, reasons::PROVISIONING, INSTALLING_MESSAGE);
+        return wait(verdict, Next::Poll);
+    }
     match &observed.container {
         Fact::Unread => wait(verdict, Next::Again { persist: false }),
         Fact::Unknown(error) => failed(verdict, kinds::CONTAINER_READY, error),
@@ -71,9 +78,12 @@ pub fn live(status: &WordPressSiteStatus, observed: &Observed, now: Timestamp) -
 
 /// Nothing can be done until something changes.
 pub fn blocked(mut verdict: Verdict, block: Block) -> SitePlan {
-    if verdict.phase == Phase::Provisioning {
-        verdict.phase = Phase::Pending;
-    }
+    verdict.phase = match verdict.phase {
+        Phase::Provisioning => Phase::Pending,
+        // Nothing is known to be wrong with the site, only with our way to it.
+        Phase::Degraded if block.keeps_ready && verdict.was_ready => Phase::Running,
+        other => other,
+    };
     verdict.block = Some(block);
     Plan {
         actions: Vec::new(),
@@ -101,6 +111,7 @@ fn settled(mut verdict: Verdict, steady: &Steady) -> SitePlan {
     verdict.unchanged = true;
     match steady {
         Steady::Agrees { node } => {
+            verdict.confirmed = true;
             verdict.node = node.clone().or(verdict.node);
             wait(verdict, Next::Settled)
         }
@@ -206,7 +217,7 @@ fn create(
             Block {
                 reason: reasons::DEGRADED,
                 message,
-                stalled: false,
+                keeps_ready: false,
             },
         );
     }
@@ -365,7 +376,7 @@ fn not_ours(
         Block {
             reason: reasons::CONFLICT,
             message,
-            stalled: false,
+            keeps_ready: false,
         },
     )
 }
@@ -388,18 +399,10 @@ fn install(
         Fact::Unknown(error) => verdict.failed(kinds::INSTALL_READY, error),
         Fact::Known(InstallState::Done) => verdict.good(kinds::INSTALL_READY, "WordPress is installed."),
         Fact::Known(InstallState::Running) => {
-            verdict.working(
-                kinds::INSTALL_READY,
-                reasons::PROVISIONING,
-                "WordPress is being installed.",
-            );
+            verdict.working(kinds::INSTALL_READY, reasons::PROVISIONING, INSTALLING_MESSAGE);
         }
         Fact::Known(InstallState::Idle) => {
-            verdict.working(
-                kinds::INSTALL_READY,
-                reasons::PROVISIONING,
-                "WordPress is being installed.",
-            );
+            verdict.working(kinds::INSTALL_READY, reasons::PROVISIONING, INSTALLING_MESSAGE);
             actions.push(begin);
         }
         Fact::Known(InstallState::Failed(error)) => {
@@ -409,11 +412,7 @@ fn install(
             });
             if said {
                 actions.push(begin);
-                verdict.working(
-                    kinds::INSTALL_READY,
-                    reasons::PROVISIONING,
-                    "WordPress is being installed.",
-                );
+                verdict.working(kinds::INSTALL_READY, reasons::PROVISIONING, INSTALLING_MESSAGE);
             } else {
                 verdict.failed(kinds::INSTALL_READY, error);
             }
@@ -719,6 +718,18 @@ fn snapshot(mut verdict: Verdict, observed: &Observed, mut actions: Vec<Action>)
     }
     verdict.phase = Phase::Running;
     wait(verdict, Next::Settled)
+}
+
+/// Whether a status says that every part that does not need WordPress was good at the end of the last pass.
+pub fn only_install_awaited(status: &WordPressSiteStatus) -> bool {
+    let good = |kind: &str| is_true(&status.conditions, kind);
+    let before = [
+        kinds::CONTAINER_READY,
+        kinds::NAME_READY,
+        kinds::CERTIFICATE_READY,
+        kinds::PROXY_READY,
+    ];
+    !good(kinds::INSTALL_READY) && before.into_iter().all(good) && status.tasks.is_empty()
 }
 
 /// Whether a status says that all parts but the snapshot were good at the end of the last pass.

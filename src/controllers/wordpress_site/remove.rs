@@ -19,7 +19,7 @@ pub fn gone(status: &WordPressSiteStatus, policy: DeletionPolicy, observed: &Obs
         verdict.block = Some(Block {
             reason: reasons::RETAINED,
             message: message.to_owned(),
-            stalled: false,
+            keeps_ready: false,
         });
         return wait(verdict, Next::Released { announce: true });
     }
@@ -33,7 +33,7 @@ pub fn gone(status: &WordPressSiteStatus, policy: DeletionPolicy, observed: &Obs
             Block {
                 reason: refusal.reason,
                 message,
-                stalled: false,
+                keeps_ready: false,
             },
         );
     }

@@ -1,6 +1,7 @@
 //! The new status: from the verdict, what the actions came to, and the old status. Pure.
 
 use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
 use super::site::{Action, Done};
 use super::verdict::{Block, Verdict, reason_of};
@@ -13,6 +14,11 @@ use crate::providers::ErrorKind;
 /// What a site says that waits for its container, whether it was just reserved or stands in the queue.
 pub const QUEUED_MESSAGE: &str =
     "Waiting for its turn: the container host creates a few containers at a time.";
+
+/// What a site says that is up.
+const UP_MESSAGE: &str = "The site is up and answers through the proxy.";
+/// What a site says for which everything can be done.
+const SYNCED_MESSAGE: &str = "Acting as asked.";
 
 /// The new status.
 pub fn status(
@@ -27,9 +33,7 @@ pub fn status(
     status.observed_generation = generation;
     status.node = verdict.node.clone();
     if verdict.unchanged {
-        for condition in &mut status.conditions {
-            condition.observed_generation = generation;
-        }
+        status.conditions = confirmed(&subject.status.conditions, verdict, generation, now);
         return status;
     }
     status.tasks = verdict.tasks.clone();
@@ -91,6 +95,32 @@ fn part_of(action: &Action) -> &'static str {
     }
 }
 
+/// The conditions of a site whose parts are left as they are.
+fn confirmed(
+    old: &[Condition],
+    verdict: &Verdict,
+    generation: Option<i64>,
+    now: Timestamp,
+) -> Vec<Condition> {
+    let synced = Finding::new(kinds::SYNCED, State::True, reasons::SYNCED, SYNCED_MESSAGE);
+    let synced = merge(old, &[synced], generation, now);
+    let mut conditions = old.to_vec();
+    if verdict.confirmed {
+        // What kept us from acting before (a pause, a missing Secret) is over.
+        conditions.retain(|condition| condition.type_ != kinds::STALLED);
+        let at = conditions
+            .iter()
+            .position(|condition| condition.type_ == kinds::SYNCED);
+        conditions.retain(|condition| condition.type_ != kinds::SYNCED);
+        let (before, after) = conditions.split_at(at.unwrap_or(conditions.len()).min(conditions.len()));
+        conditions = [before, &synced, after].concat();
+    }
+    for condition in &mut conditions {
+        condition.observed_generation = generation;
+    }
+    conditions
+}
+
 /// Summary conditions and parts.
 fn findings(verdict: &Verdict) -> Vec<Finding> {
     let terminal = verdict
@@ -98,13 +128,13 @@ fn findings(verdict: &Verdict) -> Vec<Finding> {
         .as_ref()
         .filter(|(_, error)| error.kind() == ErrorKind::Invalid);
     let mut findings = vec![ready(verdict), synced(verdict)];
-    let stalled = match (&verdict.block, terminal) {
-        (Some(block), _) if block.stalled => Some((block.reason, block.message.clone())),
-        (_, Some((_, error))) => Some((reason_of(error), error.message().to_owned())),
-        _ => None,
-    };
-    if let Some((reason, message)) = stalled {
-        findings.push(Finding::new(kinds::STALLED, State::True, reason, message));
+    if let Some((_, error)) = terminal {
+        findings.push(Finding::new(
+            kinds::STALLED,
+            State::True,
+            reason_of(error),
+            error.message(),
+        ));
     }
     findings.extend(verdict.parts.iter().cloned());
     findings
@@ -112,8 +142,17 @@ fn findings(verdict: &Verdict) -> Vec<Finding> {
 
 fn ready(verdict: &Verdict) -> Finding {
     let finding = |state, reason, message: &str| Finding::new(kinds::READY, state, reason, message);
-    if let Some(Block { reason, message, .. }) = &verdict.block {
+    if let Some(Block {
+        reason,
+        message,
+        keeps_ready,
+    }) = &verdict.block
+        && !(*keeps_ready && verdict.was_ready)
+    {
         return finding(State::False, reason, message);
+    }
+    if verdict.block.is_some() {
+        return finding(State::True, reasons::READY, UP_MESSAGE);
     }
     if verdict.phase == Phase::Terminating {
         let message = verdict
@@ -123,11 +162,7 @@ fn ready(verdict: &Verdict) -> Finding {
         return finding(State::False, reasons::DELETING, message);
     }
     if verdict.all_good() {
-        return finding(
-            State::True,
-            reasons::READY,
-            "The site is up and answers through the proxy.",
-        );
+        return finding(State::True, reasons::READY, UP_MESSAGE);
     }
     let bad = verdict
         .failure
@@ -147,7 +182,7 @@ fn synced(verdict: &Verdict) -> Finding {
     let finding = |state, reason, message: &str| Finding::new(kinds::SYNCED, state, reason, message);
     match (&verdict.block, &verdict.failure) {
         (Some(block), _) if block.reason == reasons::RETAINED => {
-            finding(State::True, reasons::SYNCED, "Acting as asked.")
+            finding(State::True, reasons::SYNCED, SYNCED_MESSAGE)
         }
         (Some(block), _) => finding(State::False, block.reason, &block.message),
         (None, Some((kind, error))) => {
@@ -158,7 +193,7 @@ fn synced(verdict: &Verdict) -> Finding {
                 .map_or(reason_of(error), |part| part.reason);
             finding(State::False, reason, error.message())
         }
-        (None, None) => finding(State::True, reasons::SYNCED, "Acting as asked."),
+        (None, None) => finding(State::True, reasons::SYNCED, SYNCED_MESSAGE),
     }
 }
 

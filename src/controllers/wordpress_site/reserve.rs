@@ -59,7 +59,7 @@ fn name_block(terms: &Terms, vacancy: &Vacancy) -> Block {
     Block {
         reason: reasons::CONFLICT,
         message: format!("The name is not free ({}); {remedy}.", tried.join("; ")),
-        stalled: false,
+        keeps_ready: false,
     }
 }
 
@@ -72,7 +72,7 @@ fn free_number(terms: &Terms, vacancy: &Vacancy, survey: &Survey) -> Result<crat
             "No free number for a container in {} of Provider {}; widen its vmidRange or delete sites.",
             terms.range, terms.providers.compute
         ),
-        stalled: false,
+        keeps_ready: false,
     })
 }
 
@@ -86,7 +86,7 @@ fn free_address(terms: &Terms, vacancy: &Vacancy) -> Result<std::net::Ipv4Addr, 
             "No free address in the pool {} of Provider {}; widen its network or delete sites.",
             terms.pool, terms.providers.compute
         ),
-        stalled: false,
+        keeps_ready: false,
     })
 }
 
@@ -113,7 +113,7 @@ fn fits(terms: &Terms, survey: &Survey) -> Result<(), Block> {
             "The Plan asks for {} MiB of memory and {} cores, but the largest node of Provider {} has {} and {cores} cores; make the Plan smaller or add a node.",
             terms.sizes.memory_mib, terms.sizes.cores, terms.providers.compute, largest
         ),
-        stalled: false,
+        keeps_ready: false,
     })
 }
 

@@ -200,6 +200,8 @@ pub struct Observed {
     pub steady: Option<Steady>,
     /// All parts but the snapshot were found good a moment ago, according to the status.
     pub carried: bool,
+    /// All parts that do not need WordPress were found good a moment ago, and it is still being installed.
+    pub installing: bool,
     /// What is needed to reserve.
     pub vacancy: Fact<Vacancy>,
     /// The cluster.

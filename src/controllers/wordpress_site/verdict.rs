@@ -22,15 +22,19 @@ pub struct Block {
     pub reason: &'static str,
     /// What, which object, what to do.
     pub message: String,
-    /// Only a change of the spec helps (kstatus `Stalled`).
-    pub stalled: bool,
+    /// It says nothing about the site itself: one that was up is taken to be up.
+    pub keeps_ready: bool,
 }
 
 /// What the planner says about a site.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Verdict {
-    /// Leave the status as it is, but for the generation and the node.
+    /// Leave the parts as they are: bulk reads agree with them, or could not be had.
     pub unchanged: bool,
+    /// The site was Ready before this pass.
+    pub was_ready: bool,
+    /// Bulk reads agree: whatever kept us from acting before is over.
+    pub confirmed: bool,
     /// Where it stands.
     pub phase: Phase,
     /// One finding for each part.
@@ -68,6 +72,8 @@ impl Verdict {
         let was_ready = is_true(&status.conditions, kinds::READY) || status.phase == Some(Phase::Degraded);
         Self {
             unchanged: false,
+            was_ready: is_true(&status.conditions, kinds::READY),
+            confirmed: false,
             phase: if was_ready {
                 Phase::Degraded
             } else {
