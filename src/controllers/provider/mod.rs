@@ -53,6 +53,10 @@ impl Kind for ProviderKind {
         &status.conditions
     }
 
+    fn must_be_stored(_: &ProviderStatus, _: &ProviderStatus) -> bool {
+        true
+    }
+
     fn paused(&self, subject: &Subject<Self>, now: Timestamp) -> ProviderStatus {
         report::paused(subject, now)
     }

@@ -153,6 +153,9 @@ pub trait Kind: Send + Sync + Sized + Debug + 'static {
     /// The conditions within a status.
     fn conditions(status: &Self::Status) -> &[Condition];
 
+    /// Whether a new status has something that the next pass relies on, other than progress for people to read.
+    fn must_be_stored(old: &Self::Status, new: &Self::Status) -> bool;
+
     /// The status that says no outside call is made, because the object is paused.
     fn paused(&self, subject: &Subject<Self>, now: Timestamp) -> Self::Status;
 

@@ -8,8 +8,9 @@ mod schedule;
 mod store;
 mod watch;
 
+use std::collections::HashMap;
 use std::convert::Infallible;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -32,6 +33,17 @@ pub use watch::{Poker, run, secondary};
 /// Rounds of one pass. A site needs about six to be made; more means that the plan does not converge.
 const ROUNDS_MAX: u32 = 24;
 
+/// How long progress may stay unstored while a task is awaited. Whatever takes less is over before a person could
+/// have read of it; what takes longer shows.
+const PROGRESS_AFTER: Duration = Duration::from_secs(3);
+
+/// A status that is newer than the stored one and may wait.
+struct Unstored<S> {
+    version: Option<String>,
+    since: Instant,
+    status: S,
+}
+
 /// Drives the objects of one kind.
 pub struct Runner<K: Kind> {
     kind: Arc<K>,
@@ -39,6 +51,7 @@ pub struct Runner<K: Kind> {
     schedule: Arc<Schedule<K::Object>>,
     events: Events,
     metrics: Metrics,
+    unstored: Mutex<HashMap<String, Unstored<K::Status>>>,
 }
 
 impl<K: Kind> Runner<K> {
@@ -56,6 +69,7 @@ impl<K: Kind> Runner<K> {
             schedule,
             events,
             metrics,
+            unstored: Mutex::default(),
         }
     }
 
@@ -97,7 +111,7 @@ impl<K: Kind> Runner<K> {
         if deleting && !(held && K::FINALIZES) {
             return None;
         }
-        let status = K::status(&object);
+        let status = self.recall(&object);
         let mut subject = Subject::<K> {
             object,
             status,
@@ -126,11 +140,11 @@ impl<K: Kind> Runner<K> {
         for _ in 0..ROUNDS_MAX {
             let (next, observed) = self.round(subject, known).await;
             known = observed;
-            let stays_in_memory = matches!(
-                next,
-                Next::Again { persist: false } | Next::Closer | Next::Released { announce: false }
-            );
-            if !stays_in_memory && let Some(instead) = self.stored(subject).await {
+            let in_memory = Next::Again { persist: false };
+            let waits = next == in_memory
+                || matches!(next, Next::Closer | Next::Released { announce: false })
+                || (next == Next::Poll && self.may_wait(subject));
+            if !waits && let Some(instead) = self.stored(subject).await {
                 return instead;
             }
             match next {
@@ -185,8 +199,45 @@ impl<K: Kind> Runner<K> {
         (next, observed)
     }
 
+    /// The status to begin with: the stored one, or the newer one that was not stored yet.
+    fn recall(&self, object: &K::Object) -> K::Status {
+        let unstored = self.unstored.lock().unwrap_or_else(PoisonError::into_inner);
+        let newer = unstored
+            .get(&object.uid().unwrap_or_default())
+            .filter(|newer| newer.version == object.resource_version());
+        newer.map_or_else(|| K::status(object), |newer| newer.status.clone())
+    }
+
+    /// Whether storing the status may wait; if so it is remembered.
+    fn may_wait(&self, subject: &Subject<K>) -> bool {
+        if K::must_be_stored(&K::status(&subject.object), &subject.status) {
+            return false;
+        }
+        let mut unstored = self.unstored.lock().unwrap_or_else(PoisonError::into_inner);
+        let since = unstored
+            .get(&subject.uid())
+            .map_or_else(Instant::now, |known| known.since);
+        if since.elapsed() >= PROGRESS_AFTER {
+            return false;
+        }
+        let version = subject.object.resource_version();
+        unstored.insert(
+            subject.uid(),
+            Unstored {
+                version,
+                since,
+                status: subject.status.clone(),
+            },
+        );
+        true
+    }
+
     /// Stores the status. `Some` is what follows instead when it could not be stored.
     async fn stored(&self, subject: &mut Subject<K>) -> Option<Next> {
+        self.unstored
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&subject.uid());
         let old = K::status(&subject.object);
         match self.store.status(subject).await {
             Ok(None) => None,

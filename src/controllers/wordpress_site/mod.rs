@@ -88,6 +88,11 @@ impl Kind for SiteKind {
         &status.conditions
     }
 
+    fn must_be_stored(old: &WordPressSiteStatus, new: &WordPressSiteStatus) -> bool {
+        let new_task = new.tasks.iter().any(|task| !old.tasks.contains(task));
+        new_task || Reservation::of(old) != Reservation::of(new)
+    }
+
     fn paused(&self, subject: &SiteSubject, now: Timestamp) -> WordPressSiteStatus {
         report::paused(subject, now)
     }

@@ -62,6 +62,8 @@ pub struct Figures {
     pub api_reads_per_object: f64,
     /// Outside calls for each site, by back-end.
     pub outside_calls_per_object: BTreeMap<String, f64>,
+    /// The same by back-end, method and path.
+    pub outside_calls_by_path: BTreeMap<String, f64>,
     /// Largest resident memory of the operator in MiB.
     pub peak_rss_mib: f64,
     /// Processor seconds of the operator for each site.
@@ -193,6 +195,7 @@ impl Run<'_> {
         let objects = self.settings.objects;
         println!("creating {objects} sites …");
         let (api_before, outside_before) = (self.api_calls()?, self.backends.calls());
+        let paths_before = self.paths();
         let begun = Instant::now();
         stream::iter(0..objects)
             .map(|number| async move {
@@ -231,6 +234,11 @@ impl Run<'_> {
             api_reads_per_object: each(api.reads),
             outside_calls_per_object: self
                 .outside_since(&outside_before)
+                .into_iter()
+                .map(|(name, count)| (name, each(count)))
+                .collect(),
+            outside_calls_by_path: self
+                .paths_since(&paths_before)
                 .into_iter()
                 .map(|(name, count)| (name, each(count)))
                 .collect(),
@@ -284,6 +292,25 @@ impl Run<'_> {
         figures.deletions_per_second = f64::from(figures.objects) / begun.elapsed().as_secs_f64();
         figures.left_over = self.backends.leftovers().len();
         Ok(())
+    }
+
+    /// Calls so far by back-end, method and path.
+    fn paths(&self) -> BTreeMap<String, u64> {
+        let mut paths = BTreeMap::new();
+        for (name, faults) in self.backends.faults() {
+            for (path, count) in faults.calls() {
+                *paths.entry(format!("{name} {path}")).or_default() += count;
+            }
+        }
+        paths
+    }
+
+    fn paths_since(&self, before: &BTreeMap<String, u64>) -> BTreeMap<String, u64> {
+        let mut paths = self.paths();
+        paths
+            .iter_mut()
+            .for_each(|(path, count)| *count -= before.get(path).unwrap_or(&0));
+        paths
     }
 
     fn outside_since(&self, before: &[(&'static str, u64)]) -> BTreeMap<String, u64> {
