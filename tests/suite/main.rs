@@ -19,4 +19,5 @@ mod proxmox;
 mod reverse_proxy;
 mod reverse_proxy_certificates;
 mod site_life;
+mod transport;
 mod world;

@@ -16,8 +16,8 @@ use super::kind::{Kind, Managed};
 use super::schedule::Schedule;
 use super::{Runner, trimmed};
 
-/// Objects per page of the first list: 500 of some 3 KB are 1.5 MB at a time.
-const PAGE_SIZE: u32 = 500;
+/// Objects per page of the first list: 100 of some 5 KB are half a MiB at a time, several times that while parsed.
+const PAGE_SIZE: u32 = 100;
 
 /// Wakes objects of one kind.
 #[derive(Debug)]
