@@ -97,8 +97,13 @@ pub trait ReverseProxy: HealthCheck {
         owner: &OwnerMark,
     ) -> Result<ProxyHost, ProviderError>;
 
-    /// Enables or disables a host; no-op when it is so.
-    async fn set_enabled(&self, id: ProxyHostId, enabled: bool) -> Result<(), ProviderError>;
+    /// Enables or disables a host; no-op when it is so. `Conflict` when the mark is not `owner`'s.
+    async fn set_enabled(
+        &self,
+        id: ProxyHostId,
+        enabled: bool,
+        owner: &OwnerMark,
+    ) -> Result<(), ProviderError>;
 
     /// Deletes a host; fine when it is gone. `Conflict` when the mark is not `owner`'s.
     async fn delete_host(&self, id: ProxyHostId, owner: &OwnerMark) -> Result<(), ProviderError>;

@@ -111,7 +111,7 @@ async fn a_site_is_followed_from_nothing_to_wordpress() {
     let text = other(edge.look(&site, false).await.unwrap());
     assert_eq!(text, "301 redirect to https://a.example.com/wp-login.php");
 
-    stage.proxy.set_enabled(host.id, false).await.unwrap();
+    stage.proxy.set_enabled(host.id, false, &owner(1)).await.unwrap();
     assert_eq!(
         other(edge.look(&site, false).await.unwrap()),
         "200 default page of the proxy"

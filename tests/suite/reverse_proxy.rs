@@ -181,7 +181,7 @@ async fn hosts_of_others_are_left_alone() {
             (ErrorKind::Conflict, ErrorKind::Conflict)
         );
     }
-    let disable = stage.proxy.set_enabled(id, false).await.unwrap_err();
+    let disable = stage.proxy.set_enabled(id, false, &owner(2)).await.unwrap_err();
     assert_eq!(disable.kind(), ErrorKind::Conflict);
     assert_eq!((stage.sim.hosts(), stage.writes()), before);
 }
@@ -294,7 +294,7 @@ async fn enabling_is_idempotent() {
         .await
         .unwrap();
     for enabled in [false, false, true, true] {
-        stage.proxy.set_enabled(host.id, enabled).await.unwrap();
+        stage.proxy.set_enabled(host.id, enabled, &owner(1)).await.unwrap();
         let found = stage.proxy.find(&name("a.example.com")).await.unwrap();
         assert_eq!(
             (found.hosts[0].enabled, found.hosts[0].deviates),
@@ -319,7 +319,7 @@ async fn losing_a_race_to_disable_is_fine() {
         retry_after: None,
     };
     stage.fault("POST", "/disable", already);
-    stage.proxy.set_enabled(host.id, false).await.unwrap();
+    stage.proxy.set_enabled(host.id, false, &owner(1)).await.unwrap();
 }
 
 #[tokio::test]

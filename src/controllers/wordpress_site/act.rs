@@ -242,7 +242,7 @@ async fn proxy(resolved: &Resolved, action: &Action) -> Acted {
         Action::CreateHost(spec) => Done::Host(proxy.create_host(spec, owner).await?),
         Action::UpdateHost(id, spec) => Done::Host(proxy.update_host(*id, spec, owner).await?),
         Action::EnableHost(id) => {
-            proxy.set_enabled(*id, true).await?;
+            proxy.set_enabled(*id, true, owner).await?;
             Done::ProxyChanged
         }
         Action::DeleteHost(id) => {

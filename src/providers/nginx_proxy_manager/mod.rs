@@ -211,11 +211,13 @@ impl ReverseProxy for NginxProxyManager {
         Ok(row.into_host())
     }
 
-    async fn set_enabled(&self, id: ProxyHostId, enabled: bool) -> Result<(), ProviderError> {
-        let row = self.host(id).await?;
-        if row.mark().is_none() {
-            return Err(foreign(id));
-        }
+    async fn set_enabled(
+        &self,
+        id: ProxyHostId,
+        enabled: bool,
+        owner: &OwnerMark,
+    ) -> Result<(), ProviderError> {
+        let row = self.owned(id, owner).await?;
         if row.enabled == enabled {
             return Ok(());
         }
