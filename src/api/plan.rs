@@ -57,10 +57,9 @@ pub struct WordPressPlan {
     #[schemars(length(min = 1, max = 253))]
     pub dns: String,
     /// Domain under which each site gets its name, for example sites.example.com.
-    #[schemars(
-        length(min = 3, max = 180),
-        regex(pattern = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)+$")
-    )]
+    #[schemars(length(max = 180))]
+    #[x_kube(validation = Rule::new("self.matches('^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?([.][a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)+$')")
+        .message("baseDomain must look like sites.example.com: lower-case letters, digits, inner hyphens and dots, without scheme, path or final dot"))]
     pub base_domain: String,
 }
 

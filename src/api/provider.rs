@@ -32,7 +32,9 @@ pub struct ProviderSpec {
     pub credentials: CredentialsReference,
     /// Namespaces whose objects may use this Provider, or "*" for all.
     #[serde(default)]
-    #[schemars(length(max = 256), inner(length(min = 1, max = 63)))]
+    #[schemars(length(max = 256), inner(length(max = 63)))]
+    #[x_kube(validation = Rule::new("self.all(name, name == '*' || name.matches('^[a-z0-9]([a-z0-9-]*[a-z0-9])?$'))")
+        .message("each of allowedNamespaces must be the name of a namespace, or \"*\" for all"))]
     pub allowed_namespaces: Vec<String>,
     /// Whom to trust on https addresses. Without it the operating system's authorities are trusted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -71,10 +73,9 @@ pub struct CaTrust {
     pub ca_bundle: Option<String>,
     /// SHA-256 fingerprints of the trusted server certificates, hexadecimal, colons allowed. List the old and the new one while a certificate is replaced.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(
-        length(min = 1, max = 32),
-        inner(regex(pattern = r"^([0-9A-Fa-f]{2}:?){31}[0-9A-Fa-f]{2}$"))
-    )]
+    #[schemars(length(min = 1, max = 32), inner(length(max = 253)))]
+    #[x_kube(validation = Rule::new("self.all(pin, pin.matches('^([0-9A-Fa-f]{2}:?){31}[0-9A-Fa-f]{2}$'))")
+        .message("each fingerprint must be a SHA-256 sum: 32 bytes in hexadecimal, with or without colons, as `openssl x509 -noout -fingerprint -sha256` prints behind the equals sign"))]
     pub fingerprints: Option<Vec<String>>,
 }
 
@@ -112,12 +113,13 @@ impl Default for ProviderLimits {
 /// A Proxmox VE cluster.
 #[derive(KubeSchema, Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("self.plaintext || self.endpoints.all(base, base.startsWith('https://'))")
+    .message("an http address sends the credentials in the clear: use https, or set plaintext: true for a network where nobody else is"))]
 pub struct ProxmoxProvider {
     /// Addresses of the API, such as `https://node1.example.com:8006`. Several nodes of one cluster are tried in order.
-    #[schemars(
-        length(min = 1, max = 16),
-        inner(length(min = 1, max = 512), regex(pattern = r"^https?://[^/@\s]+$"))
-    )]
+    #[schemars(length(min = 1, max = 16), inner(length(max = 512)))]
+    #[x_kube(validation = Rule::new("self.all(base, base.matches('^https?://[^/@?#[:space:]]+$'))")
+        .message("each of endpoints must look like https://node1.example.com:8006, without user, path or final slash"))]
     pub endpoints: Vec<String>,
     /// Allow http addresses. For tests and private networks only.
     #[serde(default)]
@@ -131,10 +133,9 @@ pub struct ProxmoxProvider {
     /// Network of the containers.
     pub network: NetworkSettings,
     /// Storage for root disks.
-    #[schemars(
-        length(min = 2, max = 100),
-        regex(pattern = r"^[A-Za-z][A-Za-z0-9_.-]*[A-Za-z0-9]$")
-    )]
+    #[schemars(length(max = 100))]
+    #[x_kube(validation = Rule::new("self.matches('^[A-Za-z][A-Za-z0-9_.-]*[A-Za-z0-9]$')")
+        .message("storage must be the id of a Proxmox storage, such as local-lvm: it begins with a letter, ends with a letter or digit, and holds these and _ . - between"))]
     pub storage: String,
     /// Template of the containers, such as local:vztmpl/ubuntu-24.04-standard_24.04-2_amd64.tar.zst.
     #[schemars(length(min = 3, max = 255))]
@@ -191,23 +192,25 @@ pub struct NetworkSettings {
     #[schemars(range(min = 1, max = 4094))]
     pub vlan: Option<i32>,
     /// First address that may be given out.
-    #[schemars(length(max = 15), regex(pattern = r"^([0-9]{1,3}\.){3}[0-9]{1,3}$"))]
+    #[schemars(length(max = 253))]
+    #[x_kube(validation = Rule::new("isIP(self) && ip(self).family() == 4").message("firstAddress must be an IPv4 address such as 192.0.2.10"))]
     pub first_address: String,
     /// Last address that may be given out.
-    #[schemars(length(max = 15), regex(pattern = r"^([0-9]{1,3}\.){3}[0-9]{1,3}$"))]
+    #[schemars(length(max = 253))]
+    #[x_kube(validation = Rule::new("isIP(self) && ip(self).family() == 4").message("lastAddress must be an IPv4 address such as 192.0.2.10"))]
     pub last_address: String,
     /// Prefix length of the subnet.
     #[schemars(range(min = 8, max = 32))]
     pub prefix_length: i32,
     /// Gateway of the containers.
-    #[schemars(length(max = 15), regex(pattern = r"^([0-9]{1,3}\.){3}[0-9]{1,3}$"))]
+    #[schemars(length(max = 253))]
+    #[x_kube(validation = Rule::new("isIP(self) && ip(self).family() == 4").message("gateway must be an IPv4 address such as 192.0.2.10"))]
     pub gateway: String,
     /// Name servers of the containers. Empty means the node's own.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(
-        length(max = 3),
-        inner(length(max = 15), regex(pattern = r"^([0-9]{1,3}\.){3}[0-9]{1,3}$"))
-    )]
+    #[schemars(length(max = 3), inner(length(max = 253)))]
+    #[x_kube(validation = Rule::new("self.all(server, isIP(server) && ip(server).family() == 4)")
+        .message("each of nameServers must be an IPv4 address such as 192.0.2.53"))]
     pub name_servers: Vec<String>,
     /// Search domain of the containers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -316,7 +319,9 @@ pub struct WordPressSource {
     pub archive: String,
     /// SHA-256 of the archive, hexadecimal. Strongly recommended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(regex(pattern = r"^[0-9a-f]{64}$"))]
+    #[schemars(length(max = 253))]
+    #[x_kube(validation = Rule::new("self.matches('^[0-9A-Fa-f]{64}$')")
+        .message("sha256 must be 64 hexadecimal digits, as sha256sum prints them"))]
     pub sha256: Option<String>,
 }
 
@@ -339,7 +344,9 @@ impl Default for WordPressSource {
 pub struct TemplateInstallerSettings {
     /// Path that tells whether the first boot has finished.
     #[serde(default = "default_health_path")]
-    #[schemars(length(min = 1, max = 255), regex(pattern = r"^/[!-~]*$"))]
+    #[schemars(length(max = 255))]
+    #[x_kube(validation = Rule::new("self.matches('^/[!-~]*$')")
+        .message("healthPath must begin with a slash and hold no spaces and no letters beyond ASCII"))]
     pub health_path: String,
     /// Port of it.
     #[serde(default = "default_health_port")]
@@ -358,15 +365,20 @@ fn default_health_port() -> i32 {
 /// An instance of Nginx Proxy Manager.
 #[derive(KubeSchema, Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("self.plaintext || self.endpoint.startsWith('https://')")
+    .message("an http address sends the credentials in the clear: use https, or set plaintext: true for a network where nobody else is"))]
 pub struct NginxProxyManagerProvider {
     /// Address of its API, such as `https://npm.example.com:81`.
-    #[schemars(length(min = 1, max = 512), regex(pattern = r"^https?://[^/@\s]+$"))]
+    #[schemars(length(max = 512))]
+    #[x_kube(validation = Rule::new("self.matches('^https?://[^/@?#[:space:]]+$')")
+        .message("endpoint must look like https://npm.example.com:81, without user, path or final slash"))]
     pub endpoint: String,
     /// Allow an http address. For tests and private networks only.
     #[serde(default)]
     pub plaintext: bool,
     /// IPv4 address at which visitors reach the proxy; sites' A records point to it.
-    #[schemars(length(max = 15), regex(pattern = r"^([0-9]{1,3}\.){3}[0-9]{1,3}$"))]
+    #[schemars(length(max = 253))]
+    #[x_kube(validation = Rule::new("isIP(self) && ip(self).family() == 4").message("publicAddress must be an IPv4 address such as 192.0.2.10"))]
     pub public_address: String,
     /// Where the operator itself reaches the proxy as a visitor, when it is not publicAddress with ports 80 and 443.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -379,7 +391,8 @@ pub struct NginxProxyManagerProvider {
 pub struct EdgeSettings {
     /// IPv4 address; publicAddress when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 15), regex(pattern = r"^([0-9]{1,3}\.){3}[0-9]{1,3}$"))]
+    #[schemars(length(max = 253))]
+    #[x_kube(validation = Rule::new("isIP(self) && ip(self).family() == 4").message("address must be an IPv4 address such as 192.0.2.10"))]
     pub address: Option<String>,
     /// Port for plain HTTP.
     #[serde(default = "default_http_port")]
@@ -406,17 +419,23 @@ fn default_https_port() -> i32 {
 /// An account of Cloudflare.
 #[derive(KubeSchema, Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("self.plaintext || self.endpoint.startsWith('https://')")
+    .message("an http address sends the credentials in the clear: use https, or set plaintext: true for a network where nobody else is"))]
 pub struct CloudflareProvider {
     /// Address of the API.
     #[serde(default = "default_cloudflare_endpoint")]
-    #[schemars(length(min = 1, max = 512), regex(pattern = r"^https?://[^@\s]+$"))]
+    #[schemars(length(max = 512))]
+    #[x_kube(validation = Rule::new("self.matches('^https?://[^@?#[:space:]]*[^@?#/[:space:]]$')")
+        .message("endpoint must look like https://api.cloudflare.com/client/v4, without user, question mark or final slash"))]
     pub endpoint: String,
     /// Allow an http address. For tests only.
     #[serde(default)]
     pub plaintext: bool,
     /// Id of the zone, for a token that is limited to one zone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(regex(pattern = r"^[0-9a-f]{32}$"))]
+    #[schemars(length(max = 253))]
+    #[x_kube(validation = Rule::new("self.matches('^[0-9a-f]{32}$')")
+        .message("zoneId must be the 32 hexadecimal digits that Cloudflare's dashboard shows as the zone's id"))]
     pub zone_id: Option<String>,
     /// Send visitors through Cloudflare's own proxy.
     #[serde(default)]

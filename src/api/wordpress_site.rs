@@ -27,7 +27,9 @@ use serde::{Deserialize, Serialize};
     printcolumn = r#"{"name":"Address","type":"string","priority":1,"jsonPath":".status.privateIp"}"#,
     printcolumn = r#"{"name":"Service","type":"string","priority":1,"jsonPath":".spec.serviceId"}"#,
     printcolumn = r#"{"name":"Message","type":"string","priority":1,"jsonPath":".status.conditions[?(@.type=='Ready')].message"}"#,
-    printcolumn = r#"{"name":"Age","type":"date","jsonPath":".metadata.creationTimestamp"}"#
+    printcolumn = r#"{"name":"Age","type":"date","jsonPath":".metadata.creationTimestamp"}"#,
+    validation = Rule::new("self.metadata.name.size() <= 63")
+        .message("metadata.name may have at most 63 characters: labels and the Secret with the passwords are named after it")
 )]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("has(self.subdomain) == has(oldSelf.subdomain) && (!has(self.subdomain) || self.subdomain == oldSelf.subdomain)")
@@ -35,7 +37,10 @@ use serde::{Deserialize, Serialize};
 pub struct WordPressSiteSpec {
     /// The billing panel's key of the paid service. One site in the cluster has it; the oldest object wins.
     #[schemars(length(min = 1, max = 255))]
-    #[x_kube(validation = Rule::new("self == oldSelf").message("serviceId cannot be changed: it is the billing panel's key; delete the site and create a new one"))]
+    #[x_kube(
+        validation = Rule::new("!self.matches('[[:cntrl:]]')").message("serviceId must not contain control characters such as tabs or line ends"),
+        validation = Rule::new("self == oldSelf").message("serviceId cannot be changed: it is the billing panel's key; delete the site and create a new one")
+    )]
     pub service_id: String,
     /// The customer.
     pub owner: SiteOwner,
@@ -45,10 +50,9 @@ pub struct WordPressSiteSpec {
     pub plan: String,
     /// First label of the site's name. Without it, it is made of the owner's mail address, with a suffix when that is taken.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(
-        length(min = 1, max = 63),
-        regex(pattern = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")
-    )]
+    #[schemars(length(max = 63))]
+    #[x_kube(validation = Rule::new("self.matches('^[a-z0-9]([a-z0-9-]*[a-z0-9])?$')")
+        .message("subdomain may hold lower-case letters, digits and hyphens, begins and ends with a letter or digit, and has no dot: it is only the first part of the site's name"))]
     pub subdomain: Option<String>,
     /// What happens outside when this object is deleted.
     #[serde(default)]
@@ -60,8 +64,9 @@ pub struct WordPressSiteSpec {
 #[serde(rename_all = "camelCase")]
 pub struct SiteOwner {
     /// Mail address.
-    #[schemars(length(min = 6, max = 254))]
-    #[x_kube(validation = Rule::new("self.matches('^[^@[:space:]]+@[^@[:space:]]+[.][^@[:space:]]+$')").message("email must look like name@example.com"))]
+    #[schemars(length(max = 254))]
+    #[x_kube(validation = Rule::new("self.matches('^[^@[:space:][:cntrl:]]+@[^@.[:space:][:cntrl:]]+([.][^@.[:space:][:cntrl:]]+)+$')")
+        .message("email must look like name@example.com"))]
     pub email: String,
     /// First name, shown in WordPress.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -10,6 +10,7 @@
 )]
 
 mod admin;
+mod api_rules;
 mod contracts;
 mod dns_host;
 mod edge;

@@ -346,6 +346,18 @@ impl World {
             .unwrap();
     }
 
+    /// Merges a patch into a site without storing the result, or tells why that would be refused.
+    pub async fn try_patch(&self, name: &str, patch: Value) -> Result<WordPressSite, String> {
+        let params = PatchParams {
+            dry_run: true,
+            ..PatchParams::default()
+        };
+        match self.sites().patch(name, &params, &Patch::Merge(&patch)).await {
+            Err(kube::Error::Api(status)) => Err(status.message.clone()),
+            other => Ok(other.unwrap()),
+        }
+    }
+
     /// Removes the world's cluster-wide objects, so that other worlds' operators do not ask for dead back-ends.
     pub async fn close(self) {
         for name in ["pve", "npm", "cloudflare"] {

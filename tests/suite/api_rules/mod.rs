@@ -1,0 +1,266 @@
+//! Every rule of the resources on the real API server: once kept at its boundary, once broken, with what is said
+//! then; and what the server adds to an object and shows of it.
+
+mod bounds;
+mod coverage;
+mod display;
+mod objects;
+mod shapes;
+
+use kube::Client;
+use serde_json::{Value, json};
+
+use crate::world::{World, client, shared};
+use objects::{Base, judge, set};
+
+async fn admin() -> Client {
+    client(&shared().await.admin).await
+}
+
+fn with(base: Base, path: &str, value: &Value) -> Value {
+    let mut object = base.object();
+    set(&mut object, path, value.clone());
+    object
+}
+
+async fn taken(client: &Client, base: Base, path: &str, value: &Value) {
+    if let Err(said) = judge(client, base, &with(base, path, value)).await {
+        panic!("{base:?} {path}: {value} is refused: {said}");
+    }
+}
+
+async fn refused(client: &Client, base: Base, path: &str, value: &Value, message: &str) {
+    match judge(client, base, &with(base, path, value)).await {
+        Ok(_) => panic!("{base:?} {path}: {value} is taken"),
+        Err(said) => {
+            assert!(
+                said.contains(message),
+                "{base:?} {path}: {value}: \"{message}\" is not said, but: {said}"
+            );
+            let field = path.trim_start_matches('/').split('/').nth(1).unwrap();
+            assert!(said.contains(field), "{path} is not named: {said}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn limits_are_where_they_are_said_to_be() {
+    let client = admin().await;
+    for bound in bounds::all() {
+        let (too_little, too_much) = bound.complaints();
+        let (base, path) = (bound.base, bound.path);
+        if let Some(min) = bound.min {
+            taken(&client, base, path, &(bound.make)(min)).await;
+            refused(&client, base, path, &(bound.make)(min - 1), &too_little).await;
+        }
+        if bound.reachable {
+            taken(&client, base, path, &(bound.make)(bound.max)).await;
+        }
+        refused(&client, base, path, &(bound.make)(bound.max + 1), &too_much).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rules_speak_to_the_hoster() {
+    let client = admin().await;
+    for rule in shapes::all() {
+        for value in &rule.good {
+            taken(&client, rule.base, rule.path, value).await;
+        }
+        for value in &rule.bad {
+            refused(&client, rule.base, rule.path, value, rule.message).await;
+        }
+    }
+}
+
+/// Fields that cannot be left out.
+const REQUIRED: [(Base, &str); 33] = [
+    (Base::Site, "/spec"),
+    (Base::Site, "/spec/serviceId"),
+    (Base::Site, "/spec/owner"),
+    (Base::Site, "/spec/owner/email"),
+    (Base::Site, "/spec/plan"),
+    (Base::Plan, "/spec"),
+    (Base::Plan, "/spec/wordpress/memoryMib"),
+    (Base::Plan, "/spec/wordpress/diskGib"),
+    (Base::Plan, "/spec/wordpress/compute"),
+    (Base::Plan, "/spec/wordpress/proxy"),
+    (Base::Plan, "/spec/wordpress/dns"),
+    (Base::Plan, "/spec/wordpress/baseDomain"),
+    (Base::Npm, "/spec"),
+    (Base::Npm, "/spec/credentials"),
+    (Base::Npm, "/spec/credentials/secretName"),
+    (Base::Npm, "/spec/nginxProxyManager/endpoint"),
+    (Base::Npm, "/spec/nginxProxyManager/publicAddress"),
+    (Base::Proxmox, "/spec/proxmox/endpoints"),
+    (Base::Proxmox, "/spec/proxmox/vmidRange"),
+    (Base::Proxmox, "/spec/proxmox/vmidRange/first"),
+    (Base::Proxmox, "/spec/proxmox/vmidRange/last"),
+    (Base::Proxmox, "/spec/proxmox/network"),
+    (Base::Proxmox, "/spec/proxmox/storage"),
+    (Base::Proxmox, "/spec/proxmox/template"),
+    (Base::Proxmox, "/spec/proxmox/installer"),
+    (Base::Proxmox, "/spec/proxmox/network/bridge"),
+    (Base::Proxmox, "/spec/proxmox/network/firstAddress"),
+    (Base::Proxmox, "/spec/proxmox/network/lastAddress"),
+    (Base::Proxmox, "/spec/proxmox/network/prefixLength"),
+    (Base::Proxmox, "/spec/proxmox/network/gateway"),
+    (Base::Proxmox, "/spec/proxmox/installer/ssh/nodes"),
+    (Base::Proxmox, "/spec/proxmox/installer/ssh/nodes/pve1/address"),
+    (Base::Proxmox, "/spec/proxmox/installer/ssh/nodes/pve1/hostKeys"),
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_missing_is_named() {
+    let client = admin().await;
+    for (base, path) in REQUIRED {
+        judge(&client, base, &base.object()).await.unwrap();
+        let said = judge(&client, base, &with(base, path, &Value::Null))
+            .await
+            .unwrap_err();
+        let field = path.trim_start_matches('/').replace('/', ".");
+        assert!(
+            said.contains(&format!("{field}: Required value")),
+            "{path}: {said}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_word_that_is_not_offered_is_refused() {
+    let client = admin().await;
+    let path = "/spec/deletionPolicy";
+    for good in ["Delete", "Retain"] {
+        taken(&client, Base::Site, path, &json!(good)).await;
+    }
+    let said = "Unsupported value: \"Orphan\": supported values: \"Delete\", \"Retain\"";
+    refused(&client, Base::Site, path, &json!("Orphan"), said).await;
+}
+
+/// Changes of a site that are refused, with what is said.
+const UNCHANGEABLE: [(&str, &str, &str); 2] = [
+    (
+        "serviceId",
+        "S-2",
+        "serviceId cannot be changed: it is the billing panel's key; delete the site and create a new one",
+    ),
+    (
+        "plan",
+        "premium",
+        "plan cannot be changed in this version: create a new site with the other plan",
+    ),
+];
+const SUBDOMAIN_STAYS: &str = "subdomain cannot be changed: the site's address and certificate hang on it; delete the site and create a new one";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_outside_hangs_on_cannot_be_changed() {
+    let world = World::new().await;
+    let (mut named, unnamed) = (world.site("named"), world.site("unnamed"));
+    named["spec"]["subdomain"] = json!("shop");
+    world.apply(&named).await;
+    world.apply(&unnamed).await;
+    let spec = |field: &str, value: Value| json!({"spec": {field: value}});
+    for (field, value, message) in UNCHANGEABLE {
+        let said = world
+            .try_patch("named", spec(field, json!(value)))
+            .await
+            .unwrap_err();
+        assert!(said.contains(message), "{said}");
+        // The same once more is no change.
+        world
+            .try_patch("named", spec(field, named["spec"][field].clone()))
+            .await
+            .unwrap();
+    }
+    for (name, value) in [
+        ("named", json!("store")),
+        ("named", Value::Null),
+        ("unnamed", json!("shop")),
+    ] {
+        let said = world.try_patch(name, spec("subdomain", value)).await.unwrap_err();
+        assert!(said.contains(SUBDOMAIN_STAYS), "{said}");
+    }
+    for change in [
+        spec("subdomain", json!("shop")),
+        spec("deletionPolicy", json!("Retain")),
+        json!({"spec": {"owner": {"email": "other@example.com", "firstName": "A"}}}),
+    ] {
+        world.try_patch("named", change).await.unwrap();
+    }
+    world.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn defaults_are_filled_in() {
+    let client = admin().await;
+    let cases = [
+        (Base::Site, "/spec/deletionPolicy", json!("Delete")),
+        (Base::Plan, "/spec/wordpress/swapMib", json!(512)),
+        (Base::Plan, "/spec/wordpress/cores", json!(2)),
+        (Base::Plan, "/spec/wordpress/highAvailability", json!(false)),
+        (Base::Cloudflare, "/spec/allowedNamespaces", json!([])),
+        (
+            Base::Cloudflare,
+            "/spec/limits",
+            json!({"maxConcurrent": 4, "requestsPerSecond": 20}),
+        ),
+        (
+            Base::Cloudflare,
+            "/spec/cloudflare/endpoint",
+            json!("https://api.cloudflare.com/client/v4"),
+        ),
+        (Base::Cloudflare, "/spec/cloudflare/plaintext", json!(false)),
+        (Base::Cloudflare, "/spec/cloudflare/proxied", json!(false)),
+        (Base::Cloudflare, "/spec/cloudflare/ttlSeconds", json!(300)),
+        (Base::Npm, "/spec/nginxProxyManager/plaintext", json!(false)),
+        (
+            Base::Npm,
+            "/spec/nginxProxyManager/edge",
+            json!({"httpPort": 80, "httpsPort": 443}),
+        ),
+        (Base::Proxmox, "/spec/proxmox/plaintext", json!(false)),
+        (Base::Proxmox, "/spec/proxmox/storageTasks", json!(2)),
+        (Base::Proxmox, "/spec/proxmox/shutdownSeconds", json!(60)),
+        (
+            Base::Proxmox,
+            "/spec/proxmox/highAvailability/maxRestart",
+            json!(3),
+        ),
+        (
+            Base::Proxmox,
+            "/spec/proxmox/highAvailability/maxRelocate",
+            json!(2),
+        ),
+        (Base::Proxmox, "/spec/proxmox/installer/ssh/user", json!("root")),
+        (
+            Base::Proxmox,
+            "/spec/proxmox/installer/ssh/deadlineSeconds",
+            json!(900),
+        ),
+        (
+            Base::Proxmox,
+            "/spec/proxmox/installer/ssh/wordpress",
+            json!({"archive": "https://wordpress.org/latest.tar.gz"}),
+        ),
+        (
+            Base::Proxmox,
+            "/spec/proxmox/installer/ssh/nodes/pve1/port",
+            json!(22),
+        ),
+        (
+            Base::Template,
+            "/spec/proxmox/installer/template",
+            json!({"healthPath": "/hostwright/health", "port": 80}),
+        ),
+    ];
+    for (base, path, value) in cases {
+        let stored = judge(&client, base, &base.object()).await.unwrap();
+        assert_eq!(stored.pointer(path), Some(&value), "{base:?} {path}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plan_for_other_services_needs_no_sizes() {
+    let client = admin().await;
+    taken(&client, Base::Plan, "/spec/wordpress", &Value::Null).await;
+}
