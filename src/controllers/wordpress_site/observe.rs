@@ -41,7 +41,10 @@ impl SiteKind {
             if known.rival.is_some() {
                 return known;
             }
-            if is_true(&subject.status.conditions, kinds::READY) && !subject.precise {
+            // A site that was paused says so until somebody has looked at all of it again.
+            let conditions = &subject.status.conditions;
+            let settled = is_true(conditions, kinds::READY) && is_true(conditions, kinds::SYNCED);
+            if settled && !subject.precise {
                 known.steady = Some(steady(&subject.status, &resolved).await);
                 return known;
             }
