@@ -31,6 +31,8 @@ const LOOK: Duration = Duration::from_millis(25);
 pub struct Shared {
     pub admin: PathBuf,
     pub operator: PathBuf,
+    /// A line for every finished request to the API server.
+    pub audit_log: PathBuf,
     pub cluster: tokio::sync::Mutex<Cluster>,
     // Held so that the folder lives as long as the program.
     _folder: tempfile::TempDir,
@@ -52,16 +54,20 @@ pub async fn shared() -> &'static Shared {
                     .build()
                     .unwrap();
                 let folder = tempfile::tempdir().unwrap();
+                let audit_log = folder.path().join("audit.log");
+                let options = ClusterOptions {
+                    audit_log: Some(audit_log.clone()),
+                    ..ClusterOptions::new(folder.path().join("cluster"))
+                };
                 let cluster = runtime.block_on(async {
-                    let cluster = Cluster::start(&ClusterOptions::new(folder.path().join("cluster")))
-                        .await
-                        .unwrap();
+                    let cluster = Cluster::start(&options).await.unwrap();
                     cluster.install().await.unwrap();
                     cluster
                 });
                 Shared {
                     admin: cluster.admin_kubeconfig().to_owned(),
                     operator: cluster.operator_kubeconfig().to_owned(),
+                    audit_log,
                     cluster: tokio::sync::Mutex::new(cluster),
                     _folder: folder,
                     _runtime: runtime,
