@@ -11,6 +11,7 @@
 
 mod admin;
 mod api_rules;
+mod chart;
 mod contracts;
 mod dns_host;
 mod edge;
@@ -19,6 +20,7 @@ mod npm_transcripts;
 mod proxmox;
 mod reverse_proxy;
 mod reverse_proxy_certificates;
+mod secret_guard;
 mod site_life;
 mod transport;
 mod world;

@@ -1,0 +1,91 @@
+#!/usr/bin/env bash
+# Checks the Helm chart without a cluster: lint, templates with the values that
+# people set, and values that the schema has to refuse. HELM names another helm.
+# tests/suite/chart.rs applies what is rendered to a real API server.
+set -euo pipefail
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+root=$(cd "$here/../.." && pwd)
+chart=$root/charts/hostwright
+helm=${HELM:-${DEVCLUSTER_OUT:-$root/target/devcluster}/helm}
+digest=sha256:$(printf 'a%.0s' {1..64})
+
+fail() {
+  echo "chart: $*" >&2
+  exit 1
+}
+
+[[ -x $helm ]] || fail "$helm is missing; run hack/helm/build.sh"
+
+render() {
+  "$helm" template hostwright "$chart" --namespace hostwright-system "$@"
+}
+
+# shows TEXT VALUES…: what is rendered with the values holds the text.
+shows() {
+  local text=$1 rendered
+  shift
+  rendered=$(render "$@") || fail "no templates with $*"
+  grep -qF -- "$text" <<<"$rendered" || fail "with '$*' nothing says '$text'"
+}
+
+# hides TEXT VALUES…: what is rendered with the values does not hold the text.
+hides() {
+  local text=$1 rendered
+  shift
+  rendered=$(render "$@") || fail "no templates with $*"
+  if grep -qF -- "$text" <<<"$rendered"; then
+    fail "with '$*' something says '$text'"
+  fi
+}
+
+# refuses TEXT VALUES…: the values are refused with a message that holds the text.
+refuses() {
+  local text=$1 said
+  shift
+  if said=$(render "$@" 2>&1 >/dev/null); then
+    fail "'$*' is taken"
+  fi
+  grep -qF -- "$text" <<<"$said" || fail "with '$*' the message does not hold '$text': $said"
+}
+
+"$helm" lint --strict --quiet "$chart"
+
+shows 'image: "hostwright/hostwright:'
+shows 'name: hostwright-system-hostwright'
+shows 'resourceNames: [kube-system]'
+hides HOSTWRIGHT_CLUSTER_ID
+shows 'value: "prod-1"' --set operator.clusterId=prod-1
+hides kube-system --set operator.clusterId=prod-1
+shows "image: \"registry.example/hw@$digest\"" --set image.repository=registry.example/hw \
+  --set image.digest="$digest" --set image.tag=ignored
+shows 'image: "hostwright/hostwright:1.2"' --set image.tag=1.2
+shows 'targetPort: admin' --set metrics.service.enabled=true
+hides 'targetPort: admin'
+shows 'kind: ValidatingAdmissionPolicyBinding'
+hides ValidatingAdmissionPolicy --set secretGuard.enabled=false
+shows 'name: hosting' --set fullnameOverride=hosting
+shows 'value: "[::]:9090"' --set 'operator.adminAddress=[::]' --set operator.adminPort=9090
+shows 'name: HOSTWRIGHT_WATCH_NAMESPACE' \
+  --set 'extraEnv[0].name=HOSTWRIGHT_WATCH_NAMESPACE' --set 'extraEnv[0].value=customers'
+shows 'priorityClassName: high' --set priorityClassName=high
+shows 'disk: ssd' --set nodeSelector.disk=ssd
+shows 'effect: NoSchedule' --set 'tolerations[0].effect=NoSchedule'
+shows 'team: hosting' --set podLabels.team=hosting
+shows 'name: pull' --set 'imagePullSecrets[0].name=pull'
+
+refuses operator/concurrency --set operator.concurrency=0
+refuses operator/concurrency --set operator.concurrency=513
+refuses operator/clusterId --set operator.clusterId=Prod
+refuses operator/resyncInterval --set operator.resyncInterval=ten
+refuses operator/log/format --set operator.log.format=xml
+refuses operator/adminPort --set operator.adminPort=65536
+refuses operator/adminAddress --set operator.adminAddress=localhost
+refuses image/digest --set image.digest=sha256:1
+refuses image/pullPolicy --set image.pullPolicy=Sometimes
+refuses metrics/service/port --set metrics.service.port=0
+refuses replicas --set replicas=2
+refuses concurency --set operator.concurency=8
+refuses 'chart requires kubeVersion' --kube-version 1.32.0
+
+echo "chart: lint, templates and refusals are as they shall be"
