@@ -82,15 +82,15 @@ label! {
 label! {
     /// How a pass ended.
     PassResult {
-        /// Everything is as specified.
+        /// Everything is as specified, or nobody wants anything done.
         Steady = "steady",
         /// On its way: something was done or is awaited.
         Progressing = "progressing",
         /// An error that is tried again.
         Failed = "failed",
-        /// An error that waits for a change of the specification.
+        /// An error that nothing is done about until something changes: the object, its Plan, a Provider, a Secret.
         Stalled = "stalled",
-        /// Cut off by its deadline.
+        /// A look at the back-ends or an action there was cut off by the deadline; tried again.
         Deadline = "deadline",
     }
 }
@@ -171,6 +171,15 @@ pub struct Metrics {
     shared: Arc<Shared>,
 }
 
+/// Counts the objects of a kind that wait for a pass or are in one.
+struct Depth(Box<dyn Fn() -> usize + Send + Sync>);
+
+impl fmt::Debug for Depth {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Depth")
+    }
+}
+
 #[derive(Debug)]
 struct Shared {
     registry: Registry,
@@ -182,6 +191,7 @@ struct Shared {
     queue_depth: Family<KindLabels, Gauge>,
     api_writes: Family<WriteLabels, Counter>,
     api_reads: Family<KindLabels, Counter>,
+    depths: Mutex<Vec<(Kind, Depth)>>,
     providers: Mutex<BTreeSet<String>>,
 }
 
@@ -204,6 +214,7 @@ impl Metrics {
             queue_depth: Family::default(),
             api_writes: Family::default(),
             api_reads: Family::default(),
+            depths: Mutex::default(),
             providers: Mutex::default(),
         };
         shared.register();
@@ -228,13 +239,19 @@ impl Metrics {
         time.observe(since_creation.as_secs_f64());
     }
 
-    /// Objects of the kind that wait for a pass now.
-    pub fn queue_depth(&self, kind: Kind, waiting: usize) {
-        let waiting = i64::try_from(waiting).unwrap_or(i64::MAX);
-        self.shared
-            .queue_depth
-            .get_or_create(&KindLabels { kind })
-            .set(waiting);
+    /// Names the count of the objects of the kind that wait for a pass or are in one. It is taken when somebody
+    /// asks for the metrics, so it may go through all objects.
+    pub fn count_queue(&self, kind: Kind, depth: impl Fn() -> usize + Send + Sync + 'static) {
+        let mut depths = self.shared.depths.lock().unwrap_or_else(PoisonError::into_inner);
+        depths.push((kind, Depth(Box::new(depth))));
+    }
+
+    fn update_queue_depths(&self) {
+        let depths = self.shared.depths.lock().unwrap_or_else(PoisonError::into_inner);
+        for (kind, Depth(count)) in depths.iter() {
+            let depth = self.shared.queue_depth.get_or_create(&KindLabels { kind: *kind });
+            depth.set(i64::try_from(count()).unwrap_or(i64::MAX));
+        }
     }
 
     /// The controller of the kind wrote to the Kubernetes API.
@@ -253,6 +270,7 @@ impl Metrics {
     /// # Errors
     /// Only if a metric cannot be written at all, which would be a defect.
     pub fn encode(&self) -> Result<String, fmt::Error> {
+        self.update_queue_depths();
         let mut text = String::new();
         prometheus_client::encoding::text::encode(&mut text, &self.shared.registry)?;
         Ok(text)
@@ -303,7 +321,7 @@ impl Shared {
         );
         registry.register(
             "queue_depth",
-            "Objects that wait for a pass",
+            "Objects that wait for a pass or are in one",
             self.queue_depth.clone(),
         );
         registry.register(
@@ -368,7 +386,7 @@ mod tests {
             .clone()
             .pass(Kind::WordPressSite, PassResult::Steady, Duration::from_secs(3));
         metrics.became_ready(Kind::WordPressSite, Duration::from_secs(25));
-        metrics.queue_depth(Kind::Provider, 7);
+        metrics.count_queue(Kind::Provider, || 7);
         assert_lines(
             &metrics,
             &[

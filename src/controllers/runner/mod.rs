@@ -63,6 +63,8 @@ impl<K: Kind> Runner<K> {
         events: Events,
         metrics: Metrics,
     ) -> Self {
+        let queue = Arc::downgrade(&schedule);
+        metrics.count_queue(K::KIND, move || queue.upgrade().map_or(0, |queue| queue.due()));
         Self {
             kind,
             store,
@@ -92,20 +94,24 @@ impl<K: Kind> Runner<K> {
             generation = object.meta().generation,
         );
         let begun = Instant::now();
-        let next = self.pass(object, precise).instrument(span).await;
-        self.metrics.pass(K::KIND, result_of(next), begun.elapsed());
-        Ok(match next {
+        let end = self.pass(object, precise).instrument(span).await;
+        let result = end.as_ref().map_or(PassResult::Steady, End::result);
+        self.metrics.pass(K::KIND, result, begun.elapsed());
+        Ok(match end.map(|end| end.next) {
             Some(Next::Released { .. }) => {
                 self.schedule.forget(&uid);
                 Action::await_change()
             }
             Some(next) => Action::requeue(self.schedule.next(&uid, next)),
-            None => Action::await_change(),
+            None => {
+                self.schedule.rest(&uid);
+                Action::await_change()
+            }
         })
     }
 
     /// `None` when the object is none of our business.
-    async fn pass(&self, object: Arc<K::Object>, precise: bool) -> Option<Next> {
+    async fn pass(&self, object: Arc<K::Object>, precise: bool) -> Option<End> {
         let deleting = object.meta().deletion_timestamp.is_some();
         let held = object.finalizers().iter().any(|name| name == FINALIZER);
         if deleting && !(held && K::FINALIZES) {
@@ -122,23 +128,28 @@ impl<K: Kind> Runner<K> {
             subject.status = self.kind.paused(&subject, Timestamp::now());
             let next = self.stored(&mut subject).await.unwrap_or(Next::Settled);
             self.kind.after(&subject);
-            return Some(next);
+            return Some(End::of(next));
         }
         if K::FINALIZES && !held {
             match self.store.hold(&subject.object).await {
                 Ok(object) => self.take(&mut subject, object),
-                Err(error) => return Some(self.not_stored(&error)),
+                Err(error) => return Some(End::of(self.not_stored(&error))),
             }
         }
-        let next = self.rounds(&mut subject).await;
+        let mut late = false;
+        let next = self.rounds(&mut subject, &mut late).await;
         self.kind.after(&subject);
-        Some(next)
+        let synced = K::conditions(&subject.status)
+            .iter()
+            .find(|condition| condition.type_ == kinds::SYNCED);
+        let stuck = next == Next::Settled && synced.is_some_and(|condition| condition.status == "False");
+        Some(End { next, late, stuck })
     }
 
-    async fn rounds(&self, subject: &mut Subject<K>) -> Next {
+    async fn rounds(&self, subject: &mut Subject<K>, late: &mut bool) -> Next {
         let mut known = K::Observed::default();
         for _ in 0..ROUNDS_MAX {
-            let (next, observed) = self.round(subject, known).await;
+            let (next, observed) = self.round(subject, known, late).await;
             known = observed;
             let in_memory = Next::Again { persist: false };
             let waits = next == in_memory
@@ -164,9 +175,15 @@ impl<K: Kind> Runner<K> {
         Next::Retry { at_least: None }
     }
 
-    async fn round(&self, subject: &mut Subject<K>, known: K::Observed) -> (Next, K::Observed) {
+    async fn round(
+        &self,
+        subject: &mut Subject<K>,
+        known: K::Observed,
+        late: &mut bool,
+    ) -> (Next, K::Observed) {
         let deadline = self.schedule.pace().deadline;
         let Ok(mut observed) = timeout(deadline, self.kind.observe(subject, known)).await else {
+            *late = true;
             tracing::warn!(?deadline, "looking at the back-ends took too long");
             return (Next::Retry { at_least: None }, K::Observed::default());
         };
@@ -178,7 +195,10 @@ impl<K: Kind> Runner<K> {
             tracing::debug!(?action, "act");
             let outcome = timeout(deadline, self.kind.act(subject, action))
                 .await
-                .unwrap_or_else(|_| Err(too_slow(deadline)));
+                .unwrap_or_else(|_| {
+                    *late = true;
+                    Err(too_slow(deadline))
+                });
             let (stop, follows) = match &outcome {
                 Ok(Outcome::Done(_)) => (false, next),
                 Ok(Outcome::Started(_) | Outcome::Wait(_)) => (true, Next::Poll),
@@ -286,11 +306,32 @@ impl<K: Kind> Runner<K> {
     }
 }
 
-fn result_of(next: Option<Next>) -> PassResult {
-    match next {
-        Some(Next::Settled | Next::Released { .. }) | None => PassResult::Steady,
-        Some(Next::Poll | Next::Again { .. } | Next::Closer) => PassResult::Progressing,
-        Some(Next::Retry { .. }) => PassResult::Failed,
+/// How a pass ended.
+struct End {
+    next: Next,
+    /// The deadline cut something off.
+    late: bool,
+    /// There is an error, and nothing is done about it until something changes.
+    stuck: bool,
+}
+
+impl End {
+    fn of(next: Next) -> Self {
+        Self {
+            next,
+            late: false,
+            stuck: false,
+        }
+    }
+
+    fn result(&self) -> PassResult {
+        match self.next {
+            _ if self.late => PassResult::Deadline,
+            Next::Settled if self.stuck => PassResult::Stalled,
+            Next::Settled | Next::Released { .. } => PassResult::Steady,
+            Next::Poll | Next::Again { .. } | Next::Closer => PassResult::Progressing,
+            Next::Retry { .. } => PassResult::Failed,
+        }
     }
 }
 
@@ -314,3 +355,6 @@ pub fn after_failure(error: &ProviderError) -> Next {
         _ => Next::Retry { at_least: None },
     }
 }
+
+#[cfg(test)]
+mod tests;

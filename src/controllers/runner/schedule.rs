@@ -99,6 +99,24 @@ impl<K: Managed> Schedule<K> {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Takes note of an object that a watch shows: it is due, unless what the watch shows is our own write.
+    pub fn notice(&self, object: &K) {
+        let mut entries = self.lock();
+        let entry = entries.entry(object.uid().unwrap_or_default()).or_default();
+        let ours = entry.written.as_ref().is_some_and(|written| {
+            written.resource_version() == object.resource_version() || is_newer(written.as_ref(), object)
+        });
+        if !ours {
+            entry.due = Instant::now();
+        }
+    }
+
+    /// How many objects are due: they wait for a pass or are in one.
+    pub fn due(&self) -> usize {
+        let now = Instant::now();
+        self.lock().values().filter(|entry| entry.due <= now).count()
+    }
+
     /// Makes the object due at once, so that the next trigger is not taken for an echo.
     pub fn poke(&self, uid: &str) {
         if let Some(entry) = self.lock().get_mut(uid) {
@@ -180,6 +198,13 @@ impl<K: Managed> Schedule<K> {
         wait
     }
 
+    /// Nothing is to be done for the object until it changes.
+    pub fn rest(&self, uid: &str) {
+        if let Some(entry) = self.lock().get_mut(uid) {
+            entry.due = Instant::now() + self.pace.resync;
+        }
+    }
+
     /// Forgets an object that is gone.
     pub fn forget(&self, uid: &str) {
         self.lock().remove(uid);
@@ -219,6 +244,36 @@ fn jittered(wait: Duration, uid: &str) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::Plan;
+    use serde_json::json;
+
+    fn object(version: &str) -> Arc<Plan> {
+        let metadata = json!({"name": "a", "uid": "1", "resourceVersion": version, "generation": 1});
+        Arc::new(serde_json::from_value(json!({"metadata": metadata, "spec": {}})).unwrap())
+    }
+
+    #[test]
+    fn objects_are_due_from_the_news_to_the_end_of_their_pass() {
+        let schedule = Schedule::<Plan>::new(Pace::default());
+        assert_eq!(schedule.due(), 0);
+        schedule.notice(&object("1"));
+        assert_eq!(schedule.due(), 1);
+        assert!(matches!(schedule.turn(object("1"), None), Turn::Pass { .. }));
+        assert_eq!(schedule.due(), 1, "in its pass");
+        schedule.wrote(&object("2"));
+        schedule.next("1", Next::Settled);
+        assert_eq!(schedule.due(), 0);
+        schedule.notice(&object("2"));
+        assert_eq!(schedule.due(), 0, "the echo of our own write");
+        schedule.notice(&object("3"));
+        assert_eq!(schedule.due(), 1, "somebody changed it");
+        schedule.rest("1");
+        assert_eq!(schedule.due(), 0);
+        schedule.poke("1");
+        assert_eq!(schedule.due(), 1);
+        schedule.forget("1");
+        assert_eq!(schedule.due(), 0);
+    }
 
     #[test]
     fn waits_grow_to_their_limit() {

@@ -79,6 +79,7 @@ pub async fn run<K: Kind>(
     let mut seen = move |event: &Event<K::Object>| match event {
         Event::Apply(object) | Event::InitApply(object) => {
             kind.seen(object);
+            schedule.notice(object);
             changed(object);
         }
         Event::Delete(object) => {
