@@ -10,6 +10,8 @@ use crate::runtime::metrics::{Kind as MetricKind, Metrics, WriteResult, WriteVer
 
 /// Events that may wait to be sent; more are dropped, for an event is a courtesy and must not hold up a pass.
 const QUEUE: usize = 1_024;
+/// Bytes of a note; the API server refuses events with more (`events.k8s.io/v1`, field `note`).
+const NOTE_MAX: usize = 1_024;
 
 /// Sends events in the background.
 #[derive(Clone, Debug)]
@@ -80,12 +82,18 @@ fn between(old: &[Condition], new: &[Condition]) -> Vec<Event> {
                 EventType::Warning
             },
             reason: now.reason.clone(),
-            note: Some(format!("{kind}={}: {}", now.status, now.message)),
+            note: Some(note(format!("{kind}={}: {}", now.status, now.message))),
             action: "Reconcile".to_owned(),
             secondary: None,
         });
     }
     events
+}
+
+/// The text, cut to what an event may hold.
+fn note(mut text: String) -> String {
+    text.truncate(text.floor_char_boundary(NOTE_MAX));
+    text
 }
 
 #[cfg(test)]
@@ -112,5 +120,18 @@ mod tests {
         let bad = between(&good, &list(State::True, State::False));
         assert!(matches!(bad.as_slice(), [event] if event.type_ == EventType::Warning));
         assert_eq!(between(&list(State::True, State::False), &good).len(), 1);
+    }
+
+    #[test]
+    fn a_long_message_still_makes_an_event() {
+        let finding = Finding::new(kinds::READY, State::False, reasons::REFUSED, "ü".repeat(NOTE_MAX));
+        let events = between(&[], &merge(&[], &[finding], None, Timestamp::UNIX_EPOCH));
+        let note = events[0].note.clone().unwrap();
+        // An odd number of bytes comes before the two-byte letters, so the last place stays empty.
+        assert!(
+            note.starts_with("Ready=False: ü") && note.len() == NOTE_MAX - 1,
+            "{}",
+            note.len()
+        );
     }
 }
