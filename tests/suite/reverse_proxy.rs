@@ -294,7 +294,11 @@ async fn enabling_is_idempotent() {
         .await
         .unwrap();
     for enabled in [false, false, true, true] {
-        stage.proxy.set_enabled(host.id, enabled, &owner(1)).await.unwrap();
+        stage
+            .proxy
+            .set_enabled(host.id, enabled, &owner(1))
+            .await
+            .unwrap();
         let found = stage.proxy.find(&name("a.example.com")).await.unwrap();
         assert_eq!(
             (found.hosts[0].enabled, found.hosts[0].deviates),

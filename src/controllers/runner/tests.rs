@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::*;
 use crate::api::condition::{Finding, State, merge, reasons};
-use crate::api::{Provider, ProviderStatus};
+use crate::api::{PAUSED_ANNOTATION, Provider, ProviderStatus};
 use crate::runtime::metrics::Kind as MetricKind;
 
 /// What the kind does in a pass.
@@ -43,6 +43,10 @@ impl Kind for Script {
 
     fn conditions(status: &ProviderStatus) -> &[Condition] {
         &status.conditions
+    }
+
+    fn must_be_stored(_: &ProviderStatus, _: &ProviderStatus) -> bool {
+        true
     }
 
     fn paused(&self, subject: &Subject<Self>, _: Timestamp) -> ProviderStatus {

@@ -42,6 +42,7 @@ pub fn all() -> Vec<Shape> {
         site(),
         plan(),
         common(),
+        one_type(),
         proxmox(),
         installer(),
         addresses(),
@@ -178,7 +179,7 @@ fn common() -> Vec<Shape> {
     ]
 }
 
-fn proxmox() -> Vec<Shape> {
+fn one_type() -> Vec<Shape> {
     vec![
         shape(
             Proxmox,
@@ -201,6 +202,11 @@ fn proxmox() -> Vec<Shape> {
             [Value::Null],
             [Proxmox.object()["spec"]["proxmox"].clone()],
         ),
+    ]
+}
+
+fn proxmox() -> Vec<Shape> {
+    vec![
         shape(
             Proxmox,
             "/spec/proxmox/endpoints/0",
