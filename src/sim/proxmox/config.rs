@@ -8,7 +8,7 @@ use super::errors::{self, Refusal};
 use super::formats;
 use super::http::{Call, put};
 use super::options::PveVersion;
-use super::state::{Config, Guest, State};
+use super::state::{Config, Guest, GuestKind, State};
 
 /// Keys that are numbers in JSON; all others are strings.
 const NUMBERS: &[&str] = &[
@@ -241,6 +241,23 @@ pub(super) fn read(state: &mut State, call: &Call) -> Result<Value, Refusal> {
     if let Some(parent) = &guest.parent {
         map.insert("parent".to_owned(), json!(parent));
     }
+    Ok(Value::Object(map))
+}
+
+/// `GET /nodes/{node}/qemu/{vmid}/config`, of which only the lines that guests of both kinds have are simulated.
+pub(super) fn read_machine(state: &mut State, call: &Call) -> Result<Value, Refusal> {
+    let machine = state
+        .guests
+        .get(&call.vmid)
+        .filter(|guest| guest.node == call.node);
+    let Some(machine) = machine.filter(|guest| guest.kind == GuestKind::Machine) else {
+        let (node, vmid) = (&call.node, call.vmid);
+        return Refusal::say(format!(
+            "Configuration file 'nodes/{node}/qemu-server/{vmid}.conf' does not exist"
+        ));
+    };
+    let mut map = typed(&machine.config);
+    map.insert("digest".to_owned(), json!(digest(machine)));
     Ok(Value::Object(map))
 }
 

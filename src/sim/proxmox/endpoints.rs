@@ -296,6 +296,19 @@ pub(super) static ENDPOINTS: &[Endpoint] = &[
         config::read,
     ),
     at(
+        "GET",
+        "/nodes/{node}/qemu/{vmid}/config",
+        GUEST_READ,
+        &[
+            IN_GUEST,
+            &[
+                Param::may("current", Kind::Bool),
+                Param::may("snapshot", Kind::Formatted(Format::ConfigId, 40)),
+            ],
+        ],
+        config::read_machine,
+    ),
+    at(
         "PUT",
         "/nodes/{node}/lxc/{vmid}/config",
         GUEST_CONFIG,

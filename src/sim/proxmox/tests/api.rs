@@ -372,3 +372,19 @@ async fn storages_count_what_they_hold() {
     bench.sim.destroy_by_hand(ID);
     assert_eq!(bench.sim.orphan_volumes().len(), 1);
 }
+
+#[tokio::test]
+async fn the_configuration_of_a_virtual_machine_can_be_read() {
+    let bench = bench(options()).await;
+    bench.sim.add_vm(908, "pve1");
+    let config = bench.get("/nodes/pve1/qemu/908/config").await;
+    assert_eq!(config.data()["memory"], 2048);
+    let elsewhere = bench.get("/nodes/pve2/qemu/908/config").await;
+    assert_eq!(
+        elsewhere.says(),
+        (
+            500,
+            "Configuration file 'nodes/pve2/qemu-server/908.conf' does not exist"
+        )
+    );
+}

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
-use super::super::endpoints::ENDPOINTS;
+use super::super::endpoints::{ENDPOINTS, Endpoint};
 use super::*;
 
 fn contract(file: &str) -> Option<String> {
@@ -43,7 +43,9 @@ fn parameters_are_those_of_the_official_schema() {
         );
         known.insert(key, endpoint);
     }
-    for endpoint in ENDPOINTS {
+    // The official subset at hand leaves out virtual machines, of which one read is simulated.
+    let containers = |endpoint: &&Endpoint| !endpoint.path.contains("/qemu/");
+    for endpoint in ENDPOINTS.iter().filter(containers) {
         let key = (endpoint.method, endpoint.path);
         let theirs = known
             .get(&key)
