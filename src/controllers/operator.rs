@@ -105,6 +105,11 @@ pub async fn run(
         settings.concurrency,
         stopped(shutdown.clone()),
     );
+    let provider_run = async {
+        // A Provider whose Secret has not been read yet would be called one without credentials.
+        let _ = secrets.wait_until_ready().await;
+        provider_run.await;
+    };
     let caches = async {
         // A site must not be judged by a cache that has not been filled.
         let _ = tokio::join!(
