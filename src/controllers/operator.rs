@@ -72,7 +72,10 @@ pub async fn run(
         metrics: metrics.clone(),
         installing,
     });
-    let provider_kind = Arc::new(ProviderKind { connections });
+    let provider_kind = Arc::new(ProviderKind {
+        connections,
+        namespace: settings.watch_namespace.clone(),
+    });
     let site_runner = runner_of(&client, site_kind, site_schedule, &metrics);
     let provider_runner = runner_of(&client, provider_kind, provider_schedule, &metrics);
 

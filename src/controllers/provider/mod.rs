@@ -25,6 +25,23 @@ pub use observe::Sight;
 pub struct ProviderKind {
     /// Back-ends.
     pub connections: Arc<Connections>,
+    /// The only namespace that is served; all when absent.
+    pub namespace: Option<String>,
+}
+
+impl ProviderKind {
+    /// Whether anything that this operator serves may use the Provider. Two operators that serve a namespace each
+    /// would otherwise both ask, and both write, about Providers that are none of their business.
+    fn serves(&self, provider: &Provider) -> bool {
+        let Some(served) = &self.namespace else {
+            return true;
+        };
+        provider
+            .spec
+            .allowed_namespaces
+            .iter()
+            .any(|allowed| allowed == "*" || allowed == served)
+    }
 }
 
 impl fmt::Debug for ProviderKind {
@@ -62,6 +79,9 @@ impl Kind for ProviderKind {
     }
 
     async fn observe(&self, subject: &Subject<Self>, _: Option<Sight>) -> Option<Sight> {
+        if !self.serves(&subject.object) {
+            return None;
+        }
         Some(observe::look(&self.connections, &subject.object).await)
     }
 
