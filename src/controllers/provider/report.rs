@@ -12,6 +12,9 @@ use crate::controllers::runner::Subject;
 use crate::controllers::wordpress_site::reason_of;
 use crate::providers::Health;
 
+/// Milliseconds below which a back-end is fast, whatever the machine at this end is busy with.
+const LATENCY_UNNOTICED: i64 = 100;
+
 /// The new status.
 pub fn status(subject: &Subject<ProviderKind>, sight: Option<&Sight>, now: Timestamp) -> ProviderStatus {
     let old = &subject.status;
@@ -51,10 +54,9 @@ fn healthy(status: &mut ProviderStatus, health: &Health) -> Vec<Finding> {
     status.missing_rights.clone_from(&health.missing_rights);
     status.capabilities.clone_from(&health.capabilities);
     status.last_error = None;
-    // Latency moves all the time; by itself it is no reason to write, unless it moved by an order of magnitude.
     let moved = status
         .latency_milliseconds
-        .is_none_or(|old| latency >= old.saturating_mul(10) || latency.saturating_mul(10) <= old);
+        .is_none_or(|old| worth_telling(old, latency));
     if !same || moved {
         status.latency_milliseconds = Some(latency);
     }
@@ -80,6 +82,13 @@ fn healthy(status: &mut ProviderStatus, health: &Health) -> Vec<Finding> {
         }
     };
     vec![ready, synced]
+}
+
+/// Latency moves all the time; by itself it is no reason to write, unless it moved by an order of magnitude above
+/// what nobody notices.
+fn worth_telling(old: i64, new: i64) -> bool {
+    let (old, new) = (old.max(LATENCY_UNNOTICED), new.max(LATENCY_UNNOTICED));
+    new >= old.saturating_mul(10) || old >= new.saturating_mul(10)
 }
 
 /// Milliseconds rounded up to 1, 2, 5, 10, 20, 50 …, so that noise is not a change.
@@ -114,6 +123,14 @@ pub fn paused(subject: &Subject<ProviderKind>, now: Timestamp) -> ProviderStatus
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_a_latency_that_hurts_is_worth_a_write() {
+        assert!(!worth_telling(1, 500));
+        assert!(!worth_telling(200, 1_000));
+        assert!(worth_telling(1, 1_000));
+        assert!(worth_telling(5_000, 50));
+    }
 
     #[test]
     fn latency_is_rounded_up() {
