@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use tokio::sync::oneshot;
 
 /// What shall happen to a request that matches.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -68,7 +69,7 @@ pub struct Fault {
 }
 
 /// What a [`Tripwire`] decides after a request had its effect.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum Verdict {
     /// Send the answer.
     Answer,
@@ -76,6 +77,8 @@ pub enum Verdict {
     Lose,
     /// Never answer.
     Hang,
+    /// Send the answer once the other end of the channel was used or dropped.
+    Hold(oneshot::Receiver<()>),
 }
 
 /// Called after every request's effect and before its answer, across simulators: the place where the crash

@@ -155,6 +155,8 @@ impl Inside {
             Verdict::Answer => {}
             Verdict::Lose => return Err(Cut),
             Verdict::Hang => std::future::pending().await,
+            // An error is the other end that was dropped, which releases as well.
+            Verdict::Hold(released) => drop(released.await),
         }
         match after {
             Some(Trouble::FailAfterEffect { status, body }) => Ok(plain(status, body, None)),

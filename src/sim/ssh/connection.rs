@@ -1,6 +1,7 @@
 //! One visitor of the server: log-in, one command a channel, and what becomes of it.
 
 use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use russh::server::{Auth, ChannelOpenHandle, Handler, Msg, PublicKeyOffer, Session, VerifiedPublicKey};
@@ -162,6 +163,8 @@ impl Run {
             Verdict::Answer => {}
             Verdict::Lose => return self.scissors.cut(),
             Verdict::Hang => std::future::pending().await,
+            // An error is the other end that was dropped, which releases as well.
+            Verdict::Hold(released) => drop(released.await),
         }
         match after {
             Some(Trouble::FailAfterEffect { body, .. }) => self.answer(Answer::refusal(body, DIED)).await,
@@ -214,6 +217,12 @@ impl Run {
             return None;
         }
         *locked(&self.node.runs).entry(self.container).or_default() += 1;
+        let mut hasher = DefaultHasher::new();
+        input.hash(&mut hasher);
+        locked(&self.node.inputs)
+            .entry(self.container)
+            .or_default()
+            .insert(hasher.finish());
         tokio::time::sleep(self.node.run_time).await;
         match outcome {
             Outcome::Hang | Outcome::Cut { .. } => std::future::pending().await,

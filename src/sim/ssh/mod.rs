@@ -6,7 +6,7 @@
 
 mod connection;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -84,6 +84,7 @@ pub(crate) struct NodeState {
     outcome: Mutex<Outcome>,
     faults: Faults,
     runs: Mutex<BTreeMap<u32, u64>>,
+    inputs: Mutex<BTreeMap<u32, BTreeSet<u64>>>,
     work: Mutex<JoinSet<()>>,
     sockets: Mutex<BTreeMap<u64, std::net::TcpStream>>,
 }
@@ -118,6 +119,7 @@ impl SshSim {
             outcome: Mutex::new(options.outcome),
             faults: options.faults.clone(),
             runs: Mutex::default(),
+            inputs: Mutex::default(),
             work: Mutex::default(),
             sockets: Mutex::default(),
         });
@@ -157,6 +159,12 @@ impl SshSim {
     /// Scripts that were received whole, by container.
     pub fn runs(&self) -> BTreeMap<u32, u64> {
         locked(&self.node.runs).clone()
+    }
+
+    /// Hashes of the different scripts that were received whole, by container: two of one container differ in a
+    /// parameter or a password.
+    pub fn inputs(&self) -> BTreeMap<u32, BTreeSet<u64>> {
+        locked(&self.node.inputs).clone()
     }
 }
 
