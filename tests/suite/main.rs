@@ -13,6 +13,7 @@ mod admin;
 mod api_rules;
 mod chart;
 mod contracts;
+mod convergence;
 mod dns_host;
 mod edge;
 mod installer;

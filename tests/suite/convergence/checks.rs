@@ -1,0 +1,261 @@
+//! What has to hold at the end of a road, whatever happened on it.
+
+use std::collections::BTreeSet;
+
+use hostwright::sim::cloudflare::SimRecord;
+use hostwright::sim::proxmox::SimContainer;
+use hostwright::stage::CLOUDFLARE_ZONE;
+use k8s_openapi::api::core::v1::Secret;
+use kube::Api;
+use kube::ResourceExt;
+use serde_json::Value;
+
+use super::place::Place;
+
+/// Things of other people beside one site: neighbours of its names.
+pub struct Neighbours {
+    hosts: Vec<u64>,
+    certificates: Vec<u64>,
+    records: Vec<String>,
+    before: Foreign,
+}
+
+/// Everything outside that is not the operator's.
+#[derive(Debug, PartialEq)]
+struct Foreign {
+    containers: Vec<SimContainer>,
+    hosts: Vec<Value>,
+    certificates: Vec<Value>,
+    records: Vec<SimRecord>,
+}
+
+/// The name of a site.
+pub fn host_of(site: &str) -> String {
+    format!("{site}.sites.{CLOUDFLARE_ZONE}")
+}
+
+fn marked(record: &SimRecord) -> bool {
+    record
+        .comment
+        .as_deref()
+        .is_some_and(|comment| comment.starts_with("hostwright:"))
+}
+
+fn id_of(row: &Value) -> u64 {
+    row["id"].as_u64().unwrap()
+}
+
+fn expect(what: &str, holds: bool, seen: impl FnOnce() -> String) -> Result<(), String> {
+    match holds {
+        true => Ok(()),
+        false => Err(format!("{what}: {}", seen())),
+    }
+}
+
+impl Neighbours {
+    /// Puts them in.
+    pub fn move_in(place: &Place, site: &str) -> Self {
+        let backends = &place.world.backends;
+        let (above, beside) = (format!("www.{}", host_of(site)), host_of(&format!("{site}-2")));
+        let host = |name: &str| {
+            let names = [name];
+            backends.npm.add_foreign_host(&names, "10.20.0.100", 80).unwrap()
+        };
+        let record = |name: &str, content: &str| {
+            backends
+                .cloudflare
+                .add_foreign_record(CLOUDFLARE_ZONE, name, "A", content, None)
+                .unwrap()
+        };
+        let (hosts, certificates, records) = (
+            vec![host(&above), host(&beside)],
+            vec![
+                backends.npm.add_foreign_certificate(&[&above], true),
+                backends.npm.add_foreign_certificate(&[&beside], true),
+            ],
+            vec![record(&above, "203.0.113.77"), record(&beside, "203.0.113.78")],
+        );
+        let mut neighbours = Self {
+            hosts,
+            certificates,
+            records,
+            before: Foreign {
+                containers: Vec::new(),
+                hosts: Vec::new(),
+                certificates: Vec::new(),
+                records: Vec::new(),
+            },
+        };
+        neighbours.before = neighbours.seen(place);
+        neighbours
+    }
+
+    /// Takes them out again.
+    pub fn move_out(&self, place: &Place) {
+        let backends = &place.world.backends;
+        for id in &self.hosts {
+            backends.npm.delete_host_by_hand(*id);
+        }
+        for id in &self.certificates {
+            backends.npm.delete_certificate_by_hand(*id);
+        }
+        for id in &self.records {
+            backends.cloudflare.delete_by_hand(id);
+        }
+    }
+
+    fn seen(&self, place: &Place) -> Foreign {
+        let backends = &place.world.backends;
+        let containers = backends.proxmox.containers();
+        Foreign {
+            containers: containers.into_iter().filter(|c| c.foreign).collect(),
+            hosts: theirs(backends.npm.hosts(), &self.hosts),
+            certificates: theirs(backends.npm.certificates(), &self.certificates),
+            records: backends
+                .cloudflare
+                .records(CLOUDFLARE_ZONE)
+                .into_iter()
+                .filter(|record| self.records.contains(&record.id))
+                .collect(),
+        }
+    }
+
+    /// Nothing of other people was touched.
+    pub fn untouched(&self, place: &Place) -> Result<(), String> {
+        let writes = place.world.backends.proxmox.foreign_writes();
+        expect("no write to foreign guests", writes.is_empty(), || {
+            writes.join(", ")
+        })?;
+        let now = self.seen(place);
+        expect("foreign things are as they were", now == self.before, || {
+            format!("{now:?}, before {:?}", self.before)
+        })
+    }
+
+    /// Exactly one of everything, whole, and nothing else.
+    pub async fn one_whole_site(&self, place: &Place, site: &str) -> Result<(), String> {
+        let backends = &place.world.backends;
+        let containers = backends.proxmox.containers();
+        let own: Vec<&SimContainer> = containers.iter().filter(|c| !c.foreign).collect();
+        let [container] = own.as_slice() else {
+            return Err(format!("one container: {own:?}"));
+        };
+        let sid = format!("ct:{}", container.vmid);
+        let snapshots: Vec<&str> = container.snapshots.iter().map(|s| s.name.as_str()).collect();
+        expect("one snapshot, initial", snapshots == ["initial"], || {
+            format!("{snapshots:?}")
+        })?;
+        let whole =
+            container.running && container.lock.is_none() && !container.snapshots.iter().any(|s| s.broken);
+        expect("the container runs, without a lock", whole, || {
+            format!("{container:?}")
+        })?;
+        let orphans = backends.proxmox.orphan_volumes();
+        expect("no orphaned volume", orphans.is_empty(), || {
+            format!("{orphans:?}")
+        })?;
+        let resources = backends.proxmox.ha_resources();
+        let managed: Vec<&str> = resources.iter().map(|r| r.sid.as_str()).collect();
+        expect("one HA resource", managed == [sid.as_str()], || {
+            format!("{managed:?}")
+        })?;
+        let rules = backends.proxmox.ha_rules();
+        let placed: Vec<&String> = rules.iter().flat_map(|rule| &rule.resources).collect();
+        expect("in one HA rule", placed == [&sid], || format!("{rules:?}"))?;
+        self.one_name(place, site)?;
+        self.one_installation(place, site, container.vmid)?;
+        one_secret(place, site).await?;
+        self.untouched(place)
+    }
+
+    fn one_name(&self, place: &Place, site: &str) -> Result<(), String> {
+        let backends = &place.world.backends;
+        let records = backends.cloudflare.records(CLOUDFLARE_ZONE);
+        let own: Vec<&SimRecord> = records.iter().filter(|r| !self.records.contains(&r.id)).collect();
+        let right = matches!(own.as_slice(), [record] if record.name == host_of(site) && marked(record));
+        expect("one record", right, || format!("{own:?}"))?;
+        let hosts = ours(backends.npm.hosts(), &self.hosts);
+        let certificates = ours(backends.npm.certificates(), &self.certificates);
+        let ([host], [certificate]) = (hosts.as_slice(), certificates.as_slice()) else {
+            return Err(format!(
+                "one host and one certificate: {hosts:?} {certificates:?}"
+            ));
+        };
+        let joined = host["certificate_id"] == certificate["id"] && host["domain_names"][0] == host_of(site);
+        expect("the host has the certificate", joined, || {
+            format!("{host} {certificate}")
+        })
+    }
+
+    fn one_installation(&self, place: &Place, site: &str, vmid: u32) -> Result<(), String> {
+        use hostwright::sim::directory::ContainerDirectory;
+        let backends = &place.world.backends;
+        let installed = backends.proxmox.installed(vmid);
+        let right = installed
+            .as_ref()
+            .is_some_and(|it| it.setup_finished && it.host == host_of(site));
+        expect("WordPress is installed", right, || format!("{installed:?}"))
+    }
+
+    /// Nothing is left of the site.
+    pub async fn nothing_left(&self, place: &Place, site: &str) -> Result<(), String> {
+        let backends = &place.world.backends;
+        let left = backends.leftovers();
+        expect(
+            "nothing is left",
+            left.iter().all(|what| !what.contains("hostwright")),
+            || format!("{left:?}"),
+        )?;
+        let own = |rows: Vec<Value>, theirs: &[u64]| ours(rows, theirs).len();
+        let hosts = own(backends.npm.hosts(), &self.hosts);
+        let certificates = own(backends.npm.certificates(), &self.certificates);
+        let records = backends.cloudflare.records(CLOUDFLARE_ZONE).len() - self.records.len();
+        let proxmox = backends.proxmox.everything_empty_except_foreign();
+        expect(
+            "nothing is left",
+            left.is_empty() && (hosts, certificates, records) == (0, 0, 0) && proxmox.is_ok(),
+            || format!("{left:?} {hosts} {certificates} {records} {proxmox:?}"),
+        )?;
+        let orphans = backends.proxmox.orphan_volumes();
+        expect("no orphaned volume", orphans.is_empty(), || {
+            format!("{orphans:?}")
+        })?;
+        let secrets: Api<Secret> = Api::namespaced(place.world.admin.clone(), &place.world.namespace);
+        let secret = secrets.get_opt(&format!("{site}-wordpress")).await;
+        let gone = matches!(secret, Ok(None));
+        expect("the Secret is gone", gone, || {
+            format!("{:?}", secret.map(|s| s.map(|s| s.name_any())))
+        })?;
+        self.untouched(place)
+    }
+}
+
+/// Different scripts that containers were given so far.
+pub fn scripts(place: &Place) -> BTreeSet<u64> {
+    let servers = place.world.backends.ssh.iter();
+    servers
+        .flat_map(|(_, server)| server.inputs().into_values().flatten())
+        .collect()
+}
+
+fn theirs(rows: Vec<Value>, ids: &[u64]) -> Vec<Value> {
+    rows.into_iter().filter(|row| ids.contains(&id_of(row))).collect()
+}
+
+fn ours(rows: Vec<Value>, theirs: &[u64]) -> Vec<Value> {
+    rows.into_iter()
+        .filter(|row| !theirs.contains(&id_of(row)))
+        .collect()
+}
+
+async fn one_secret(place: &Place, site: &str) -> Result<(), String> {
+    let secrets: Api<Secret> = Api::namespaced(place.world.admin.clone(), &place.world.namespace);
+    let found = secrets
+        .list(&Default::default())
+        .await
+        .map_err(|e| e.to_string())?;
+    let names: Vec<String> = found.iter().map(|secret| secret.name_any()).collect();
+    expect("one Secret", names == [format!("{site}-wordpress")], || {
+        format!("{names:?}")
+    })
+}

@@ -1,0 +1,216 @@
+//! Convergence: whatever is killed or lost at whatever moment, the end is the same.
+//!
+//! A site's road to Ready and its road to nothing are walked once in peace, to learn every outside call and every
+//! write to the API server on them. Then each road is walked again for each of these: with the operator killed
+//! after the effect, with the answer lost, and with deletion asked for in the middle of the creation.
+
+mod checks;
+mod gate;
+mod life;
+mod place;
+mod wire;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use life::{Case, Mishap, Road, Story, live};
+use place::Place;
+use wire::{Point, Trouble};
+
+/// How often a life is repeated whose point was not reached, for the number of polls differs from run to run.
+const TRIES: u32 = 3;
+/// How long slow back-ends need for a task, an installation, a certificate: longer than a restart of the operator.
+const SLOW: Duration = Duration::from_millis(600);
+
+#[derive(Default)]
+struct Tally {
+    waiting: VecDeque<(Case, u32)>,
+    lived: u32,
+    met: BTreeMap<Road, BTreeSet<Mishap>>,
+    missed: Vec<(Road, Mishap)>,
+    failures: Vec<String>,
+    times: BTreeMap<&'static str, (u32, Duration)>,
+}
+
+type Shared = Arc<Mutex<Tally>>;
+
+fn locked(tally: &Shared) -> MutexGuard<'_, Tally> {
+    tally.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whatever_is_killed_or_lost_the_end_is_the_same() {
+    // Two cores are busy with four.
+    converge("fast", Duration::ZERO, 4, every_point).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whatever_is_killed_while_tasks_run_the_end_is_the_same() {
+    // They wait most of the time.
+    converge("slow", SLOW, 6, writes_and_their_beginnings).await;
+}
+
+/// Learns the roads, then lives all cases that are made of them, in several worlds side by side.
+async fn converge(title: &str, time: Duration, worlds: usize, cases: fn(&Story) -> Vec<Case>) {
+    let begun = Instant::now();
+    let mut place = Place::new(time).await;
+    let story = live(&mut place, "calm", &Case::default()).await.unwrap();
+    tell(&format!("{title}, create"), &story.create);
+    tell(&format!("{title}, delete"), &story.delete);
+    let tally = Shared::default();
+    locked(&tally).waiting = cases(&story).into_iter().map(|case| (case, 1)).collect();
+    let mut dwellers = tokio::task::JoinSet::new();
+    dwellers.spawn(dwell(0, time, Some(place), Arc::clone(&tally)));
+    for number in 1..worlds {
+        dwellers.spawn(dwell(number, time, None, Arc::clone(&tally)));
+    }
+    while let Some(ended) = dwellers.join_next().await {
+        ended.unwrap();
+    }
+    report(title, &locked(&tally), begun);
+}
+
+/// Prints a road.
+fn tell(road: &str, points: &[Point]) {
+    let writes = points.iter().filter(|point| point.is_api_write()).count();
+    println!(
+        "{road}: {} outside calls, {writes} API writes",
+        points.len() - writes
+    );
+    for point in points {
+        println!("  {point}");
+    }
+}
+
+fn mishaps<'a>(points: impl Iterator<Item = &'a Point>, troubles: &[Trouble]) -> Vec<Mishap> {
+    let points: BTreeSet<&Point> = points.collect();
+    let with = |point: &Point| -> Vec<Mishap> {
+        let each = troubles.iter();
+        each.map(|trouble| (point.clone(), *trouble)).collect()
+    };
+    points.into_iter().flat_map(with).collect()
+}
+
+/// Lives with a mishap on both roads, as long as there are any, and lives that are cut short.
+fn lives(create: &[Mishap], delete: &[Mishap], cut: &[Mishap]) -> Vec<Case> {
+    let whole = (0..create.len().max(delete.len())).map(|at| Case {
+        create: create.get(at).cloned(),
+        delete: delete.get(at).cloned(),
+        cut: None,
+    });
+    whole
+        .chain(cut.iter().map(|mishap| Case::only(Road::Cut, mishap)))
+        .collect()
+}
+
+/// Every point with every trouble.
+fn every_point(story: &Story) -> Vec<Case> {
+    let troubles = [Trouble::Crash, Trouble::Lose];
+    lives(
+        &mishaps(story.create.iter(), &troubles),
+        &mishaps(story.delete.iter(), &troubles),
+        &mishaps(story.create.iter(), &[Trouble::Hold, Trouble::Crash]),
+    )
+}
+
+/// Every write, and the middle of every write, which begins a moment after the call before it.
+fn writes_and_their_beginnings(story: &Story) -> Vec<Case> {
+    let road = |points: &[Point]| {
+        let writes = points.iter().filter(|point| point.is_write());
+        let before = points.windows(2).filter_map(|pair| match pair {
+            [before, write] if write.is_write() => Some(before),
+            _ => None,
+        });
+        let mut all = mishaps(writes, &[Trouble::Crash, Trouble::Lose]);
+        all.extend(mishaps(before, &[Trouble::CrashLater]));
+        all
+    };
+    let writes = story.create.iter().filter(|point| point.is_write());
+    let cut = mishaps(writes, &[Trouble::Hold, Trouble::Crash]);
+    lives(&road(&story.create), &road(&story.delete), &cut)
+}
+
+/// Lives lives in one world until there are no more.
+async fn dwell(number: usize, time: Duration, place: Option<Place>, tally: Shared) {
+    let mut place = match place {
+        Some(place) => place,
+        None => Place::new(time).await,
+    };
+    loop {
+        let (case, turn, life) = {
+            let mut tally = locked(&tally);
+            let Some((case, turn)) = tally.waiting.pop_front() else {
+                break;
+            };
+            tally.lived += 1;
+            (case, turn, tally.lived)
+        };
+        match live(&mut place, &format!("s{number}x{life}"), &case).await {
+            Ok(story) => note(&tally, &case, story, turn),
+            Err(what) => {
+                println!("FAILED {case}: {what}");
+                locked(&tally).failures.push(format!("{case}: {what}"));
+                // Whatever is left of the failed life would fail the next ones as well.
+                place.close().await;
+                place = Place::new(time).await;
+            }
+        }
+    }
+    place.close().await;
+}
+
+fn note(tally: &Shared, case: &Case, story: Story, turn: u32) {
+    let mut tally = locked(tally);
+    for (part, time) in story.times {
+        let (count, sum) = tally.times.entry(part).or_default();
+        (*count, *sum) = (*count + 1, *sum + time);
+    }
+    for (road, mishap) in case.mishaps() {
+        if story.met.contains(&(road, mishap.clone())) {
+            tally.met.entry(road).or_default().insert(mishap.clone());
+        } else if turn < TRIES {
+            tally.waiting.push_back((Case::only(road, mishap), turn + 1));
+        } else {
+            tally.missed.push((road, mishap.clone()));
+        }
+    }
+}
+
+fn report(title: &str, tally: &Tally, begun: Instant) {
+    let count = |road: Road, troubles: &[Trouble]| {
+        let met = tally.met.get(&road).into_iter().flatten();
+        met.filter(|(_, met)| troubles.contains(met)).count()
+    };
+    let crash = [Trouble::Crash, Trouble::CrashLater];
+    let both = |troubles: &[Trouble]| {
+        let (create, delete) = (count(Road::Create, troubles), count(Road::Delete, troubles));
+        format!(
+            "{} ({create} on the way up, {delete} on the way down)",
+            create + delete
+        )
+    };
+    println!(
+        "{title}: crash points: {}, lost answers: {}, deletions in the middle of the creation: {}, with a crash: {}; \
+         {} lives in {:.0} s",
+        both(&crash),
+        both(&[Trouble::Lose]),
+        count(Road::Cut, &[Trouble::Hold]),
+        count(Road::Cut, &crash),
+        tally.lived,
+        begun.elapsed().as_secs_f64(),
+    );
+    for (part, (count, sum)) in &tally.times {
+        println!(
+            "  {part}: {:.0} ms each",
+            sum.as_secs_f64() * 1_000.0 / f64::from(*count)
+        );
+    }
+    for (road, (point, trouble)) in &tally.missed {
+        println!("  not reached in {TRIES} lives: {road:?} {trouble:?} after {point}");
+    }
+    assert!(tally.failures.is_empty(), "{}", tally.failures.join("\n"));
+    // How often something is read depends on when a task ends. First reads and writes are always there.
+    let always = |(_, (point, _)): &&(Road, Mishap)| point.is_write() || point.turn == 1;
+    assert_eq!(tally.missed.iter().find(always), None, "a point was not reached");
+}
