@@ -52,30 +52,13 @@ pub async fn run(
     let (site_poker, site_pokes) = Poker::new(Arc::clone(&site_schedule));
     let (provider_poker, provider_pokes) = Poker::new(Arc::clone(&provider_schedule));
 
-    let installing = Arc::<Mutex<HashMap<String, _>>>::default();
-    let wake = install_wake(&installing, site_poker.clone());
-    let sources = Sources {
+    let caches = Caches {
         providers: providers.clone(),
-        secrets: secrets.clone(),
-        namespace: settings.namespace.clone(),
-    };
-    let connections = Arc::new(Connections::new(sources, Arc::new(metrics.clone()), wake));
-
-    let site_kind = Arc::new(SiteKind {
-        cluster: settings.cluster.clone(),
-        client: client.clone(),
-        plans: plans.clone(),
         sites: sites.clone(),
-        connections: Arc::clone(&connections),
-        ledger: Arc::new(Ledger::default()),
-        poker: site_poker.clone(),
-        metrics: metrics.clone(),
-        installing,
-    });
-    let provider_kind = Arc::new(ProviderKind {
-        connections,
-        namespace: settings.watch_namespace.clone(),
-    });
+        plans,
+        secrets,
+    };
+    let (site_kind, provider_kind) = kinds(&client, &settings, &metrics, &caches, &site_poker);
     let site_runner = runner_of(&client, site_kind, site_schedule, &metrics);
     let provider_runner = runner_of(&client, provider_kind, provider_schedule, &metrics);
 
@@ -110,19 +93,11 @@ pub async fn run(
     );
     let provider_run = async {
         // A Provider whose Secret has not been read yet would be called one without credentials.
-        let _ = secrets.wait_until_ready().await;
+        let _ = caches.secrets.wait_until_ready().await;
         provider_run.await;
     };
-    let caches = async {
-        // A site must not be judged by a cache that has not been filled.
-        let _ = tokio::join!(
-            providers.wait_until_ready(),
-            plans.wait_until_ready(),
-            secrets.wait_until_ready()
-        );
-    };
     let site_run = async {
-        caches.await;
+        caches.filled().await;
         ready();
         runner::run(
             site_runner,
@@ -137,6 +112,59 @@ pub async fn run(
     };
     tokio::join!(provider_run, site_run);
     waking.abort();
+}
+
+/// What the watches keep.
+struct Caches {
+    providers: Cache<Provider>,
+    sites: Cache<WordPressSite>,
+    plans: Cache<Plan>,
+    secrets: Cache<Secret>,
+}
+
+impl Caches {
+    /// Waits for what sites refer to: a site must not be judged by a cache that has not been filled.
+    async fn filled(&self) {
+        let _ = tokio::join!(
+            self.providers.wait_until_ready(),
+            self.plans.wait_until_ready(),
+            self.secrets.wait_until_ready()
+        );
+    }
+}
+
+/// The kinds, which share the connections to the back-ends.
+fn kinds(
+    client: &Client,
+    settings: &Settings,
+    metrics: &Metrics,
+    caches: &Caches,
+    site_poker: &Poker<WordPressSite>,
+) -> (Arc<SiteKind>, Arc<ProviderKind>) {
+    let installing = Arc::<Mutex<HashMap<String, _>>>::default();
+    let wake = install_wake(&installing, site_poker.clone());
+    let sources = Sources {
+        providers: caches.providers.clone(),
+        secrets: caches.secrets.clone(),
+        namespace: settings.namespace.clone(),
+    };
+    let connections = Arc::new(Connections::new(sources, Arc::new(metrics.clone()), wake));
+    let site_kind = SiteKind {
+        cluster: settings.cluster.clone(),
+        client: client.clone(),
+        plans: caches.plans.clone(),
+        sites: caches.sites.clone(),
+        connections: Arc::clone(&connections),
+        ledger: Arc::new(Ledger::default()),
+        poker: site_poker.clone(),
+        metrics: metrics.clone(),
+        installing,
+    };
+    let provider_kind = ProviderKind {
+        connections,
+        namespace: settings.watch_namespace.clone(),
+    };
+    (Arc::new(site_kind), Arc::new(provider_kind))
 }
 
 async fn stopped(shutdown: Shutdown) {

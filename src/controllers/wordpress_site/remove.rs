@@ -167,80 +167,119 @@ fn outside(mut verdict: Verdict, terms: &Terms, reservation: &Reservation, obser
         reasons::DELETING,
         "The container is gone.",
     );
-    let again = Next::Again { persist: false };
-    let (zone, records) = match (&observed.zone, &observed.records) {
-        (Fact::Unknown(error), _) | (_, Fact::Unknown(error)) => {
-            return failed(verdict, kinds::NAME_READY, error);
-        }
-        (Fact::Known(None), _) => (None, [].as_slice()),
-        (Fact::Known(Some(zone)), Fact::Known(records)) => (Some(zone), records.as_slice()),
-        _ => return wait(verdict, again),
-    };
-    let ours = records
-        .iter()
-        .filter(|record| record.mark.as_ref() == Some(&terms.owner));
-    let actions: Vec<Action> = zone
-        .into_iter()
-        .flat_map(|zone| {
-            ours.clone()
-                .map(move |r| Action::DeleteRecord(zone.clone(), r.id.clone()))
-        })
-        .collect();
-    if !actions.is_empty() {
-        verdict.working(
-            kinds::NAME_READY,
-            reasons::DELETING,
-            "The record is being removed.",
-        );
-        return Plan {
+    match remove_outside(&mut verdict, terms, reservation, observed) {
+        Err((kind, error)) => failed(verdict, kind, error),
+        Ok(Step::Unread) => wait(verdict, AGAIN),
+        Ok(Step::Act(actions)) => Plan {
             actions,
-            next: again,
+            next: AGAIN,
             verdict,
-        };
+        },
+        Ok(Step::Absent) => secret(verdict, observed),
     }
-    verdict.working(kinds::NAME_READY, reasons::DELETING, "The record is gone.");
+}
+
+/// Another round at once.
+const AGAIN: Next = Next::Again { persist: false };
+
+/// How far the removal of a part is.
+enum Step {
+    /// Nobody looked yet.
+    Unread,
+    /// This removes it.
+    Act(Vec<Action>),
+    /// It was seen absent.
+    Absent,
+}
+
+type Removal<'a> = Result<Step, (&'static str, &'a ProviderError)>;
+
+fn remove_outside<'a>(
+    verdict: &mut Verdict,
+    terms: &Terms,
+    reservation: &Reservation,
+    observed: &'a Observed,
+) -> Removal<'a> {
+    for remove in [remove_name, remove_host, remove_certificate] {
+        match remove(verdict, terms, reservation, observed)? {
+            Step::Absent => {}
+            other => return Ok(other),
+        }
+    }
+    Ok(Step::Absent)
+}
+
+fn remove_name<'a>(
+    verdict: &mut Verdict,
+    terms: &Terms,
+    _: &Reservation,
+    observed: &'a Observed,
+) -> Removal<'a> {
+    let (zone, records) = match (&observed.zone, &observed.records) {
+        (Fact::Unknown(error), _) | (_, Fact::Unknown(error)) => return Err((kinds::NAME_READY, error)),
+        (Fact::Known(Some(zone)), Fact::Known(records)) => (zone, records),
+        (Fact::Known(None), _) => {
+            verdict.working(kinds::NAME_READY, reasons::DELETING, "The record is gone.");
+            return Ok(Step::Absent);
+        }
+        _ => return Ok(Step::Unread),
+    };
+    let actions: Vec<Action> = records
+        .iter()
+        .filter(|record| record.mark.as_ref() == Some(&terms.owner))
+        .map(|record| Action::DeleteRecord(zone.clone(), record.id.clone()))
+        .collect();
+    let words = ["The record is being removed.", "The record is gone."];
+    Ok(step(verdict, kinds::NAME_READY, words, actions))
+}
+
+fn remove_host<'a>(
+    verdict: &mut Verdict,
+    terms: &Terms,
+    _: &Reservation,
+    observed: &'a Observed,
+) -> Removal<'a> {
     let survey = match &observed.proxy {
-        Fact::Unread => return wait(verdict, again),
-        Fact::Unknown(error) => return failed(verdict, kinds::PROXY_READY, error),
+        Fact::Unread => return Ok(Step::Unread),
+        Fact::Unknown(error) => return Err((kinds::PROXY_READY, error)),
         Fact::Known(survey) => survey,
     };
-    let ours = survey
+    let actions: Vec<Action> = survey
         .hosts
         .iter()
-        .filter(|host| host.mark.as_ref() == Some(&terms.owner));
-    let actions: Vec<Action> = ours.map(|host| Action::DeleteHost(host.id)).collect();
-    if !actions.is_empty() {
-        verdict.working(
-            kinds::PROXY_READY,
-            reasons::DELETING,
-            "The proxy host is being removed.",
-        );
-        return Plan {
-            actions,
-            next: again,
-            verdict,
-        };
-    }
-    verdict.working(kinds::PROXY_READY, reasons::DELETING, "The proxy host is gone.");
+        .filter(|host| host.mark.as_ref() == Some(&terms.owner))
+        .map(|host| Action::DeleteHost(host.id))
+        .collect();
+    let words = ["The proxy host is being removed.", "The proxy host is gone."];
+    Ok(step(verdict, kinds::PROXY_READY, words, actions))
+}
+
+fn remove_certificate<'a>(
+    verdict: &mut Verdict,
+    _: &Terms,
+    reservation: &Reservation,
+    observed: &'a Observed,
+) -> Removal<'a> {
+    let Fact::Known(survey) = &observed.proxy else {
+        return Ok(Step::Unread);
+    };
     let in_use = |id| survey.hosts.iter().any(|host| host.spec.certificate == Some(id));
-    if let Some(certificate) = own_certificate(survey, &reservation.host).filter(|id| !in_use(*id)) {
-        verdict.working(
-            kinds::CERTIFICATE_READY,
-            reasons::DELETING,
-            "The certificate is being removed.",
-        );
-        return Plan {
-            actions: vec![Action::DeleteCertificate(certificate)],
-            next: again,
-            verdict,
-        };
+    let actions: Vec<Action> = own_certificate(survey, &reservation.host)
+        .filter(|id| !in_use(*id))
+        .map(Action::DeleteCertificate)
+        .into_iter()
+        .collect();
+    let words = ["The certificate is being removed.", "The certificate is gone."];
+    Ok(step(verdict, kinds::CERTIFICATE_READY, words, actions))
+}
+
+fn step(verdict: &mut Verdict, kind: &'static str, [going, gone]: [&str; 2], actions: Vec<Action>) -> Step {
+    if actions.is_empty() {
+        verdict.working(kind, reasons::DELETING, gone);
+        return Step::Absent;
     }
-    verdict.working(
-        kinds::CERTIFICATE_READY,
-        reasons::DELETING,
-        "The certificate is gone.",
-    );
-    secret(verdict, observed)
+    verdict.working(kind, reasons::DELETING, going);
+    Step::Act(actions)
 }
 
 fn secret(verdict: Verdict, observed: &Observed) -> SitePlan {

@@ -111,6 +111,16 @@ impl Verdict {
         self.set(kind, State::False, reason, message);
     }
 
+    /// The part is being made.
+    pub fn making(&mut self, kind: &'static str, message: impl Into<String>) {
+        self.working(kind, reasons::PROVISIONING, message);
+    }
+
+    /// The part cannot be made, as the planner itself sees.
+    pub fn refused(&mut self, kind: &'static str, error: ErrorKind, message: impl Into<String>) {
+        self.failed(kind, &ProviderError::new(error, message));
+    }
+
     /// The part failed with an error of a back-end.
     pub fn failed(&mut self, kind: &'static str, error: &ProviderError) {
         self.set(kind, State::False, reason_of(error), error.message());

@@ -1,0 +1,128 @@
+//! What comes when all parts stand: the page, the snapshot, and the word Ready.
+
+use super::super::site::{Action, Fact, Observed};
+use super::super::verdict::{PARTS, Verdict};
+use super::{SitePlan, failed, wait};
+use crate::api::condition::{is_true, kinds, reasons};
+use crate::api::{Phase, TaskOperation, WordPressSiteStatus};
+use crate::controllers::runner::{Next, Plan, after_failure};
+use crate::providers::container_host::INITIAL_SNAPSHOT;
+use crate::providers::edge::Page;
+use crate::providers::{ErrorKind, ProviderError};
+
+pub(super) fn finish(mut verdict: Verdict, observed: &Observed, actions: Vec<Action>) -> SitePlan {
+    let before_page = [
+        kinds::CONTAINER_READY,
+        kinds::NAME_READY,
+        kinds::CERTIFICATE_READY,
+        kinds::PROXY_READY,
+        kinds::INSTALL_READY,
+    ];
+    let all_before = before_page.iter().all(|kind| verdict.is_good(kind));
+    if !all_before || !actions.is_empty() {
+        // A part that was good before does not count while those below it are being repaired.
+        verdict.working(
+            kinds::PAGE_READY,
+            reasons::WAITING,
+            "Waiting for the parts before it.",
+        );
+        let next = match (&verdict.failure, actions.is_empty()) {
+            (_, false) => Next::Again { persist: false },
+            (Some((_, error)), true) => after_failure(error),
+            (None, true) => Next::Poll,
+        };
+        return Plan {
+            actions,
+            next,
+            verdict,
+        };
+    }
+    match &observed.page {
+        Fact::Unread => return wait(verdict, Next::Again { persist: false }),
+        Fact::Unknown(error) => return failed(verdict, kinds::PAGE_READY, error),
+        Fact::Known(Page::WordPress) => {
+            verdict.good(kinds::PAGE_READY, "WordPress answers through the proxy.")
+        }
+        Fact::Known(Page::Installer) => {
+            let message = "the proxy shows WordPress' installer: the site is not set up and open to strangers; check the container's web root";
+            return failed(
+                verdict,
+                kinds::PAGE_READY,
+                &ProviderError::new(ErrorKind::Unexpected, message),
+            );
+        }
+        Fact::Known(Page::Other(what)) => {
+            let message = format!("the proxy does not show WordPress but {what}");
+            return failed(
+                verdict,
+                kinds::PAGE_READY,
+                &ProviderError::new(ErrorKind::Unavailable, message),
+            );
+        }
+    }
+    snapshot(verdict, observed, actions)
+}
+
+pub(super) fn snapshot(mut verdict: Verdict, observed: &Observed, mut actions: Vec<Action>) -> SitePlan {
+    if !verdict.is_good(kinds::SNAPSHOT_READY) {
+        match &observed.snapshots {
+            Fact::Unread => return wait(verdict, Next::Again { persist: false }),
+            Fact::Unknown(error) => return failed(verdict, kinds::SNAPSHOT_READY, error),
+            Fact::Known(snapshots) => match snapshots
+                .iter()
+                .find(|snapshot| snapshot.name == INITIAL_SNAPSHOT)
+            {
+                Some(snapshot) if snapshot.broken.is_none() => {
+                    verdict.good(kinds::SNAPSHOT_READY, "The snapshot initial exists.")
+                }
+                Some(_) => {
+                    let message = "the snapshot initial was left half done by a failed task; delete it on the node, it is taken again";
+                    return failed(
+                        verdict,
+                        kinds::SNAPSHOT_READY,
+                        &ProviderError::new(ErrorKind::Conflict, message),
+                    );
+                }
+                None => {
+                    verdict.working(
+                        kinds::SNAPSHOT_READY,
+                        reasons::PROVISIONING,
+                        "The snapshot is being taken.",
+                    );
+                    actions.push(Action::Snapshot);
+                    return Plan {
+                        actions,
+                        next: Next::Poll,
+                        verdict,
+                    };
+                }
+            },
+        }
+    }
+    verdict.phase = Phase::Running;
+    wait(verdict, Next::Settled)
+}
+
+/// Whether a status says that every part that does not need WordPress was good at the end of the last pass.
+pub fn only_install_awaited(status: &WordPressSiteStatus) -> bool {
+    let good = |kind: &str| is_true(&status.conditions, kind);
+    let before = [
+        kinds::CONTAINER_READY,
+        kinds::NAME_READY,
+        kinds::CERTIFICATE_READY,
+        kinds::PROXY_READY,
+    ];
+    !good(kinds::INSTALL_READY) && before.into_iter().all(good) && status.tasks.is_empty()
+}
+
+/// Whether a status says that all parts but the snapshot were good at the end of the last pass.
+pub fn only_snapshot_missing(status: &WordPressSiteStatus) -> bool {
+    let good = |kind: &str| is_true(&status.conditions, kind);
+    let others = PARTS.iter().filter(|kind| **kind != kinds::SNAPSHOT_READY);
+    !good(kinds::SNAPSHOT_READY)
+        && others.into_iter().all(|kind| good(kind))
+        && status
+            .tasks
+            .iter()
+            .all(|task| task.operation == TaskOperation::Snapshot)
+}

@@ -1,0 +1,50 @@
+//! The installation of WordPress in the container.
+
+use super::super::site::{Action, Fact, Observed};
+use super::super::verdict::Verdict;
+use crate::api::WordPressSiteStatus;
+use crate::api::condition::kinds;
+use crate::providers::container_host::Container;
+use crate::providers::site_installer::InstallState;
+
+/// What a site says while its installation runs.
+pub(super) const INSTALLING: &str = "WordPress is being installed.";
+
+pub(super) fn install(
+    verdict: &mut Verdict,
+    status: &WordPressSiteStatus,
+    container: &Container,
+    observed: &Observed,
+    actions: &mut Vec<Action>,
+) {
+    if verdict.is_good(kinds::INSTALL_READY) {
+        return;
+    }
+    let begin = Action::Install {
+        node: container.node.clone(),
+    };
+    match &observed.install {
+        Fact::Unread => {}
+        Fact::Unknown(error) => verdict.failed(kinds::INSTALL_READY, error),
+        Fact::Known(InstallState::Done) => verdict.good(kinds::INSTALL_READY, "WordPress is installed."),
+        Fact::Known(InstallState::Running) => {
+            verdict.making(kinds::INSTALL_READY, INSTALLING);
+        }
+        Fact::Known(InstallState::Idle) => {
+            verdict.making(kinds::INSTALL_READY, INSTALLING);
+            actions.push(begin);
+        }
+        Fact::Known(InstallState::Failed(error)) => {
+            // First it is said and waited, then tried again: the wait grows with the failures.
+            let said = status.conditions.iter().any(|condition| {
+                condition.type_ == kinds::INSTALL_READY && condition.message == error.message()
+            });
+            if said {
+                actions.push(begin);
+                verdict.making(kinds::INSTALL_READY, INSTALLING);
+            } else {
+                verdict.failed(kinds::INSTALL_READY, error);
+            }
+        }
+    }
+}

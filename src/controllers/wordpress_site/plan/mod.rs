@@ -1,0 +1,223 @@
+//! What to do for a site that shall exist. Pure and total: the same input gives the same plan.
+//!
+//! Each part of a site has a file: the container, the installation in it, the name, certificate and proxy host,
+//! and what comes when all stand.
+
+mod container;
+mod finish;
+mod install;
+mod name;
+mod proxy;
+
+use jiff::Timestamp;
+
+use super::reserve;
+use super::site::{Action, Fact, Observed, Reservation, Steady, Terms};
+use super::verdict::{Block, Verdict};
+use crate::api::condition::{State, kinds, reasons};
+use crate::api::{Phase, SiteTask, TaskOperation, WordPressSiteStatus};
+use crate::controllers::runner::{Next, Plan, after_failure};
+use crate::providers::container_host::{Container, TaskState};
+use crate::providers::{ErrorKind, ProviderError};
+
+pub use finish::{only_install_awaited, only_snapshot_missing};
+pub use proxy::own_certificate;
+
+/// A plan for a site.
+pub type SitePlan = Plan<Action, Verdict>;
+
+/// The plan for a site that shall exist.
+pub fn live(status: &WordPressSiteStatus, observed: &Observed, now: Timestamp) -> SitePlan {
+    let mut verdict = Verdict::of(status);
+    if let Some(refusal) = &observed.refusal {
+        let block = Block {
+            reason: refusal.reason,
+            message: refusal.message.clone(),
+            keeps_ready: true,
+        };
+        return blocked(verdict, block);
+    }
+    let Some(terms) = &observed.terms else {
+        return wait(verdict, Next::Retry { at_least: None });
+    };
+    if let Some(rival) = &observed.rival {
+        let message = format!(
+            "The serviceId belongs to {rival}, which is older; nothing is done for this object. Delete one of the two."
+        );
+        return blocked(
+            verdict,
+            Block {
+                reason: reasons::SERVICE_ID_CONFLICT,
+                message,
+                keeps_ready: false,
+            },
+        );
+    }
+    if let Some(steady) = &observed.steady {
+        return settled(verdict, steady);
+    }
+    let Some(reservation) = Reservation::of(status) else {
+        return reservation_of(verdict, terms, observed, now);
+    };
+    if let Some(plan) = tasks(&mut verdict, observed) {
+        return plan;
+    }
+    if observed.carried {
+        return finish::snapshot(verdict, observed, Vec::new());
+    }
+    if observed.installing {
+        verdict.making(kinds::INSTALL_READY, install::INSTALLING);
+        return wait(verdict, Next::Poll);
+    }
+    match &observed.container {
+        Fact::Unread => wait(verdict, Next::Again { persist: false }),
+        Fact::Unknown(error) => failed(verdict, kinds::CONTAINER_READY, error),
+        Fact::Known(None) => container::create(verdict, status, terms, &reservation, observed),
+        Fact::Known(Some(container)) => present(verdict, status, terms, &reservation, container, observed),
+    }
+}
+
+/// Nothing can be done until something changes.
+pub fn blocked(mut verdict: Verdict, block: Block) -> SitePlan {
+    verdict.phase = match verdict.phase {
+        Phase::Provisioning => Phase::Pending,
+        // Nothing is known to be wrong with the site, only with our way to it.
+        Phase::Degraded if block.keeps_ready && verdict.was_ready => Phase::Running,
+        other => other,
+    };
+    verdict.block = Some(block);
+    Plan {
+        actions: Vec::new(),
+        next: Next::Settled,
+        verdict,
+    }
+}
+
+/// No action now.
+pub fn wait(verdict: Verdict, next: Next) -> SitePlan {
+    Plan {
+        actions: Vec::new(),
+        next,
+        verdict,
+    }
+}
+
+/// A look failed: the retry policy says when to look again.
+pub fn failed(mut verdict: Verdict, kind: &'static str, error: &ProviderError) -> SitePlan {
+    verdict.failed(kind, error);
+    wait(verdict, after_failure(error))
+}
+
+fn settled(mut verdict: Verdict, steady: &Steady) -> SitePlan {
+    verdict.unchanged = true;
+    match steady {
+        Steady::Agrees { node } => {
+            verdict.confirmed = true;
+            verdict.node = node.clone().or(verdict.node);
+            wait(verdict, Next::Settled)
+        }
+        Steady::Differs(_) => wait(verdict, Next::Closer),
+        Steady::Unknown(error) => wait(verdict, after_failure(error)),
+    }
+}
+
+fn reservation_of(mut verdict: Verdict, terms: &Terms, observed: &Observed, now: Timestamp) -> SitePlan {
+    let (vacancy, survey) = match (&observed.vacancy, &observed.survey) {
+        (Fact::Unknown(error), _) | (_, Fact::Unknown(error)) => {
+            return failed(verdict, kinds::CONTAINER_READY, error);
+        }
+        (Fact::Known(vacancy), Fact::Known(survey)) => (vacancy, survey),
+        _ => return wait(verdict, Next::Again { persist: false }),
+    };
+    match reserve::choose(terms, vacancy, survey, now) {
+        Err(block) => blocked(verdict, block),
+        Ok(reserve) => {
+            // The words of a site that waits in the queue, so that waiting there is no change of its status.
+            verdict.working(
+                kinds::CONTAINER_READY,
+                reasons::QUEUED,
+                super::report::QUEUED_MESSAGE,
+            );
+            Plan {
+                actions: vec![reserve],
+                next: Next::Again { persist: true },
+                verdict,
+            }
+        }
+    }
+}
+
+/// Tasks under way come first: nothing else touches a container meanwhile. `None` when none is.
+pub fn tasks(verdict: &mut Verdict, observed: &Observed) -> Option<SitePlan> {
+    for (task, state) in &observed.tasks {
+        let kind = if task.operation == TaskOperation::Snapshot {
+            kinds::SNAPSHOT_READY
+        } else {
+            kinds::CONTAINER_READY
+        };
+        match state {
+            Fact::Known(TaskState::Running) | Fact::Unread => {
+                verdict.tasks.push(task.clone());
+                verdict.working(kind, reasons::TASK_RUNNING, words(task));
+            }
+            Fact::Unknown(error) => {
+                verdict.tasks.push(task.clone());
+                verdict.failed(kind, error);
+            }
+            // What a finished or forgotten task has come to, the container itself tells.
+            Fact::Known(TaskState::Succeeded { .. } | TaskState::Unknown) => {}
+            Fact::Known(TaskState::Failed(sentence)) => {
+                let message = format!(
+                    "{} failed: {sentence}; it is tried again.",
+                    words(task).trim_end_matches('.')
+                );
+                let error = ProviderError::new(ErrorKind::Unavailable, message);
+                verdict.failed(kind, &error);
+                verdict.set(kind, State::False, reasons::TASK_FAILED, error.message());
+            }
+        }
+    }
+    if let Some((_, error)) = verdict.failure.clone() {
+        return Some(wait(verdict.clone(), after_failure(&error)));
+    }
+    (!verdict.tasks.is_empty()).then(|| wait(verdict.clone(), Next::Poll))
+}
+
+/// What a task does, for people.
+pub fn words(task: &SiteTask) -> &'static str {
+    match task.operation {
+        TaskOperation::Create => "The container is being created.",
+        TaskOperation::Start => "The container is being started.",
+        TaskOperation::Stop => "The container is being shut down.",
+        TaskOperation::Snapshot => "The snapshot is being taken.",
+        TaskOperation::DeleteSnapshot => "A snapshot is being deleted.",
+        TaskOperation::Destroy => "The container is being destroyed.",
+    }
+}
+
+/// Our number is taken: by our container, whose parts follow, or by somebody else's guest.
+fn present(
+    mut verdict: Verdict,
+    status: &WordPressSiteStatus,
+    terms: &Terms,
+    reservation: &Reservation,
+    container: &Container,
+    observed: &Observed,
+) -> SitePlan {
+    if container.mark.as_ref() != Some(&terms.owner) {
+        return container::not_ours(verdict, status, container, observed);
+    }
+    verdict.node = Some(container.node.clone());
+    let mut actions = Vec::new();
+    if let Some(next) = container::keep_running(&mut verdict, terms, container, &mut actions) {
+        return Plan {
+            actions,
+            next,
+            verdict,
+        };
+    }
+    install::install(&mut verdict, status, container, observed, &mut actions);
+    name::name(&mut verdict, terms, &reservation.host, observed, &mut actions);
+    proxy::proxy(&mut verdict, terms, reservation, observed, &mut actions);
+    finish::finish(verdict, observed, actions)
+}

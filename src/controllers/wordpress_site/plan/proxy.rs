@@ -1,0 +1,125 @@
+//! Certificate and proxy host of a site, in this order: a host without a certificate would serve the site in
+//! the clear.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use super::super::site::{Action, Fact, Observed, Reservation, Terms, WEB_PORT};
+use super::super::verdict::Verdict;
+use crate::api::condition::{kinds, reasons};
+use crate::domain::Fqdn;
+use crate::providers::ErrorKind;
+use crate::providers::reverse_proxy::{CertificateId, ProxyHost, ProxyHostSpec, ProxySurvey};
+
+/// Plans certificate and host.
+pub(super) fn proxy(
+    verdict: &mut Verdict,
+    terms: &Terms,
+    reservation: &Reservation,
+    observed: &Observed,
+    actions: &mut Vec<Action>,
+) {
+    let survey = match &observed.proxy {
+        Fact::Known(survey) => survey,
+        Fact::Unknown(error) => {
+            verdict.failed(kinds::CERTIFICATE_READY, error);
+            return verdict.failed(kinds::PROXY_READY, error);
+        }
+        Fact::Unread => return,
+    };
+    let host = &reservation.host;
+    let Some(certificate) = own_certificate(survey, host) else {
+        return request_certificate(verdict, host, actions);
+    };
+    let message = format!("The certificate of {host} exists.");
+    verdict.good(kinds::CERTIFICATE_READY, message);
+    let wanted = ProxyHostSpec {
+        domains: BTreeSet::from([host.clone()]),
+        forward_address: IpAddr::V4(reservation.address),
+        forward_port: WEB_PORT,
+        certificate: Some(certificate),
+    };
+    let holder = survey
+        .hosts
+        .iter()
+        .find(|other| other.spec.domains.contains(host));
+    match holder {
+        None => {
+            let message = format!("The proxy host of {host} is being made.");
+            verdict.making(kinds::PROXY_READY, message);
+            actions.push(Action::CreateHost(wanted));
+        }
+        Some(other) if other.mark.as_ref() != Some(&terms.owner) => {
+            let message = format!(
+                "{host} is served by proxy host {} at Provider {}, which does not carry our mark and is not touched; remove it there",
+                other.id.0, terms.providers.proxy
+            );
+            verdict.refused(kinds::PROXY_READY, ErrorKind::Conflict, message);
+        }
+        Some(own) => keep_serving(verdict, terms, reservation, own, wanted, actions),
+    }
+}
+
+/// Requests the certificate once the name is in sight, for the authority looks the name up.
+fn request_certificate(verdict: &mut Verdict, host: &Fqdn, actions: &mut Vec<Action>) {
+    let message = "Waiting for the certificate.";
+    verdict.working(kinds::PROXY_READY, reasons::WAITING, message);
+    let name_in_sight = verdict.is_good(kinds::NAME_READY)
+        || actions
+            .iter()
+            .any(|a| matches!(a, Action::CreateRecord(..) | Action::UpdateRecord(..)));
+    if !name_in_sight {
+        let message = "Waiting for the name.";
+        return verdict.working(kinds::CERTIFICATE_READY, reasons::WAITING, message);
+    }
+    let message = format!("The certificate of {host} is being requested.");
+    verdict.making(kinds::CERTIFICATE_READY, message);
+    actions.push(Action::RequestCertificate(host.clone()));
+}
+
+/// Our host is there: is it what it shall be, is it on, and could the proxy load it?
+fn keep_serving(
+    verdict: &mut Verdict,
+    terms: &Terms,
+    reservation: &Reservation,
+    own: &ProxyHost,
+    wanted: ProxyHostSpec,
+    actions: &mut Vec<Action>,
+) {
+    let host = &reservation.host;
+    if own.spec != wanted || own.deviates {
+        let message = format!("The proxy host of {host} is being corrected.");
+        verdict.making(kinds::PROXY_READY, message);
+        return actions.push(Action::UpdateHost(own.id, wanted));
+    }
+    if !own.enabled {
+        let message = format!("The proxy host of {host} is being enabled.");
+        verdict.making(kinds::PROXY_READY, message);
+        return actions.push(Action::EnableHost(own.id));
+    }
+    match &own.problem {
+        Some(problem) => {
+            let message = format!(
+                "Provider {} could not load proxy host {}: {problem}",
+                terms.providers.proxy, own.id.0
+            );
+            verdict.refused(kinds::PROXY_READY, ErrorKind::Unavailable, message);
+        }
+        None => {
+            let message = format!("{host} is served from {}.", reservation.address);
+            verdict.good(kinds::PROXY_READY, message);
+        }
+    }
+}
+
+/// The certificate for exactly this name that the proxy keeps by itself. The proxy leaves no place for a mark in
+/// it; the name was free of certificates when it was reserved, so one for exactly this name is ours.
+pub fn own_certificate(survey: &ProxySurvey, host: &Fqdn) -> Option<CertificateId> {
+    let exactly = BTreeSet::from([host.clone()]);
+    survey
+        .certificates
+        .iter()
+        .filter(|c| c.automatic && c.domains == exactly)
+        .map(|c| c.id)
+        .max()
+}
