@@ -261,8 +261,8 @@ async fn proxy(resolved: &Resolved, action: &Action) -> Acted {
 /// Takes what an action brought into what is known, so that the next round does not read it again.
 pub fn absorb(mut observed: Observed, done: &Done) -> Observed {
     match done {
-        // What was seen before a reservation or a task says nothing about after it.
-        Done::Reserved(_) => observed.vacancy = Fact::Unread,
+        // What was seen before belongs to no number or to another one.
+        Done::Reserved(_) => return Observed::default(),
         Done::Task(_) | Done::Queued | Done::Installing { .. } => observed.install = Fact::Unread,
         Done::HighAvailability | Done::ContainerChanged => observed.container = Fact::Unread,
         Done::SnapshotsChanged => observed.snapshots = Fact::Unread,

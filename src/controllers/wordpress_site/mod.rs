@@ -12,6 +12,8 @@ mod reserve;
 mod resolve;
 mod secret;
 mod site;
+#[cfg(test)]
+mod tests;
 mod verdict;
 
 use std::collections::HashMap;

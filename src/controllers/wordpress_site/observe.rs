@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures::future::{join, join_all};
 use kube::ResourceExt;
 
-use super::plan::{only_install_awaited, only_snapshot_missing};
+use super::plan::{is_quiet, only_install_awaited, only_snapshot_missing};
 use super::resolve::{Backends, Resolved};
 use super::site::{Fact, NameCheck, Observed, Reservation, Steady, Terms, Vacancy};
 use super::{SiteKind, SiteSubject};
@@ -392,7 +392,8 @@ async fn steady(status: &WordPressSiteStatus, resolved: &Resolved) -> Steady {
     let guest = survey.guests.get(&reservation.vmid);
     let runs = guest.is_some_and(|guest| {
         let hinted = guest.owner_hint.as_ref() == Some(&terms.owner.uid);
-        guest.is_container && hinted && guest.running != Some(false) && guest.lock.is_none()
+        let free = guest.lock.as_deref().is_none_or(is_quiet);
+        guest.is_container && hinted && guest.running != Some(false) && free
     });
     let served = proxy.hosts.get(&reservation.host).is_some_and(|host| {
         let own = host.mark.as_ref() == Some(&terms.owner);

@@ -1,11 +1,11 @@
 //! What to do for a site that shall be gone. Pure and total. The finalizer goes only when every part was seen
 //! absent.
 
-use super::plan::{SitePlan, blocked, failed, own_certificate, tasks, wait};
+use super::plan::{SitePlan, blocked, creation, failed, own_certificates, tasks, unmarked, wait};
 use super::site::{Action, Fact, Observed, Reservation, Terms};
 use super::verdict::{Block, Verdict};
 use crate::api::condition::{kinds, reasons};
-use crate::api::{DeletionPolicy, Phase, SiteTask, TaskOperation, WordPressSiteStatus};
+use crate::api::{DeletionPolicy, Phase, WordPressSiteStatus};
 use crate::controllers::runner::{Next, Plan};
 use crate::providers::container_host::{Container, TaskState};
 use crate::providers::{ErrorKind, ProviderError};
@@ -23,6 +23,13 @@ pub fn gone(status: &WordPressSiteStatus, policy: DeletionPolicy, observed: &Obs
         });
         return wait(verdict, Next::Released { announce: true });
     }
+    let Some(reservation) = Reservation::of(status) else {
+        return match status.vmid.is_some() || status.node.is_some() {
+            true => damaged(verdict),
+            // Nothing is ever made outside before the reservation is stored.
+            false => secret(verdict, observed),
+        };
+    };
     if let Some(refusal) = &observed.refusal {
         let message = format!(
             "{} Or set deletionPolicy to Retain, then nothing outside is removed.",
@@ -37,8 +44,8 @@ pub fn gone(status: &WordPressSiteStatus, policy: DeletionPolicy, observed: &Obs
             },
         );
     }
-    let (Some(terms), Some(reservation)) = (&observed.terms, Reservation::of(status)) else {
-        return secret(verdict, observed);
+    let Some(terms) = &observed.terms else {
+        return wait(verdict, Next::Retry { at_least: None });
     };
     if let Some(plan) = tasks(&mut verdict, observed) {
         return plan;
@@ -50,18 +57,11 @@ pub fn gone(status: &WordPressSiteStatus, policy: DeletionPolicy, observed: &Obs
     };
     match container {
         Some(own) if own.mark.as_ref() == Some(&terms.owner) => return take_down(verdict, own, observed),
-        Some(other)
-            if other.mark.is_none() && other.lock.as_deref() == Some("create") && status.node.is_none() =>
-        {
-            // Perhaps ours, still being created: whose it is shows at the end.
-            verdict.working(
-                kinds::CONTAINER_READY,
-                reasons::TASK_RUNNING,
-                format!("Container {} is being created.", other.id),
-            );
-            return wait(verdict, Next::Poll);
+        Some(other) => {
+            if let Some(next) = unmarked(&mut verdict, status, other, observed) {
+                return wait(verdict, next);
+            }
         }
-        Some(_) => {}
         None => {
             if let Some(plan) = absent(&mut verdict, status, observed) {
                 return plan;
@@ -126,11 +126,7 @@ fn absent(verdict: &mut Verdict, status: &WordPressSiteStatus, observed: &Observ
         Fact::Unknown(error) => return Some(failed(verdict.clone(), kinds::CONTAINER_READY, error)),
         Fact::Known(creations) => {
             if let Some(task) = creations.iter().find(|task| task.state == TaskState::Running) {
-                let task = SiteTask {
-                    operation: TaskOperation::Create,
-                    id: task.id.0.clone(),
-                };
-                verdict.tasks.push(task);
+                verdict.tasks.push(creation(task));
                 verdict.working(
                     kinds::CONTAINER_READY,
                     reasons::TASK_RUNNING,
@@ -264,10 +260,9 @@ fn remove_certificate<'a>(
         return Ok(Step::Unread);
     };
     let in_use = |id| survey.hosts.iter().any(|host| host.spec.certificate == Some(id));
-    let actions: Vec<Action> = own_certificate(survey, &reservation.host)
+    let actions: Vec<Action> = own_certificates(survey, &reservation.host)
         .filter(|id| !in_use(*id))
         .map(Action::DeleteCertificate)
-        .into_iter()
         .collect();
     let words = ["The certificate is being removed.", "The certificate is gone."];
     Ok(step(verdict, kinds::CERTIFICATE_READY, words, actions))
@@ -280,6 +275,19 @@ fn step(verdict: &mut Verdict, kind: &'static str, [going, gone]: [&str; 2], act
     }
     verdict.working(kind, reasons::DELETING, going);
     Step::Act(actions)
+}
+
+/// The status was changed by somebody: what belongs to the site cannot be told any more.
+fn damaged(verdict: Verdict) -> SitePlan {
+    let message = "The reservation in the status is incomplete, so that what belongs to the site cannot be told. Restore the status, or remove what is outside by hand and set deletionPolicy to Retain.";
+    blocked(
+        verdict,
+        Block {
+            reason: reasons::UNEXPECTED,
+            message: message.to_owned(),
+            keeps_ready: false,
+        },
+    )
 }
 
 fn secret(verdict: Verdict, observed: &Observed) -> SitePlan {

@@ -14,6 +14,8 @@ use crate::providers::ErrorKind;
 /// What a site says that waits for its container, whether it was just reserved or stands in the queue.
 pub const QUEUED_MESSAGE: &str =
     "Waiting for its turn: the container host creates a few containers at a time.";
+/// The same for the removal.
+const QUEUED_REMOVAL: &str = "Waiting for its turn: the container host destroys a few containers at a time.";
 
 /// What a site says that is up.
 const UP_MESSAGE: &str = "The site is up and answers through the proxy.";
@@ -75,6 +77,9 @@ fn take(
                 verdict.working(part, reasons::TASK_RUNNING, super::plan::words(task));
             }
             status.tasks.push(task.clone());
+        }
+        Done::Queued if verdict.phase == Phase::Terminating => {
+            verdict.working(kinds::CONTAINER_READY, reasons::QUEUED, QUEUED_REMOVAL);
         }
         Done::Installing { secret } => status.credentials_secret = Some(secret.clone()),
         _ => {}

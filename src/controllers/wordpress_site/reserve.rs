@@ -51,6 +51,16 @@ fn name_block(terms: &Terms, vacancy: &Vacancy) -> Block {
                 .map(|what| format!("{}: {what}", name.host))
         })
         .collect();
+    if tried.is_empty() {
+        return Block {
+            reason: reasons::CONFLICT,
+            message: format!(
+                "No name can be made of {} below {}; make the Plan's baseDomain shorter.",
+                terms.label, terms.base_domain
+            ),
+            keeps_ready: false,
+        };
+    }
     let remedy = if terms.label_is_fixed {
         "remove what is there, or create the site with another subdomain"
     } else {

@@ -11,7 +11,7 @@ use crate::api::condition::{kinds, reasons};
 use crate::api::{SiteTask, TaskOperation, WordPressSiteStatus};
 use crate::controllers::runner::{Next, Plan};
 use crate::domain::{Gib, Mib};
-use crate::providers::container_host::{Container, ContainerSpec, HaState, TaskState};
+use crate::providers::container_host::{Container, ContainerSpec, HaState, TaskRecord, TaskState};
 use crate::providers::{ErrorKind, ProviderError};
 
 pub(super) fn create(
@@ -43,10 +43,7 @@ pub(super) fn create(
     };
     if let Some(task) = running {
         // Its answer was lost, but it goes on: follow it instead of asking twice.
-        let task = SiteTask {
-            operation: TaskOperation::Create,
-            id: task.id.0.clone(),
-        };
+        let task = creation(task);
         verdict.working(kinds::CONTAINER_READY, reasons::TASK_RUNNING, words(&task));
         verdict.tasks.push(task);
         return wait(verdict, Next::Poll);
@@ -92,6 +89,18 @@ fn container_spec(terms: &Terms, reservation: &Reservation, node: String) -> Con
     }
 }
 
+/// Lock words of work that leaves a running container alone: visitors notice nothing of a nightly backup.
+const QUIET_LOCKS: [&str; 5] = ["backup", "disk", "fstrim", "snapshot", "snapshot-delete"];
+/// Lock word of what is left when the end of a destruction failed: a configuration without disks and mark.
+const DESTROYED: &str = "destroyed";
+/// Lock word while a container is being created, when its mark cannot be seen.
+const CREATING: &str = "create";
+
+/// Whether work under this lock leaves a running container alone.
+pub fn is_quiet(lock: &str) -> bool {
+    QUIET_LOCKS.contains(&lock)
+}
+
 /// Keeps our container up and where it shall be. `Some` is what follows when the parts after it have to wait.
 pub(super) fn keep_running(
     verdict: &mut Verdict,
@@ -100,7 +109,10 @@ pub(super) fn keep_running(
     actions: &mut Vec<Action>,
 ) -> Option<Next> {
     let id = container.id;
-    if let Some(lock) = &container.lock {
+    let request = request_of(terms, container);
+    if let Some(lock) = &container.lock
+        && (request.is_some() || !container.running || !is_quiet(lock))
+    {
         let message = format!(
             "Container {id} is locked ({lock}) by other work on it; waiting for its end. If it stays, run `pct unlock {id}` on node {}.",
             container.node
@@ -108,25 +120,85 @@ pub(super) fn keep_running(
         verdict.working(kinds::CONTAINER_READY, reasons::TASK_RUNNING, message);
         return Some(Next::Poll);
     }
-    let managed = container.high_availability.as_ref();
-    let wanted = terms.sizes.high_availability;
-    let in_place = managed.is_some_and(|ha| ha.placed && !ha.error && ha.requested == HaState::Started);
-    if managed.is_some_and(|ha| ha.error) {
-        actions.push(Action::EnsureHighAvailability(HaState::Disabled));
-    }
-    if (wanted && !in_place) || (managed.is_some() && !container.running) {
-        actions.push(Action::EnsureHighAvailability(HaState::Started));
+    actions.extend(request.map(Action::EnsureHighAvailability));
+    if request == Some(HaState::Disabled) {
+        let message = format!(
+            "High availability gave up on container {id}; the error is being cleared, then it is started again."
+        );
+        verdict.making(kinds::CONTAINER_READY, message);
+        return Some(Next::Poll);
     }
     if !container.running {
         let message = format!("Container {id} is stopped and is being started.");
         verdict.making(kinds::CONTAINER_READY, message);
-        if managed.is_none() && actions.is_empty() {
+        // What high availability manages, it starts by itself.
+        if container.high_availability.is_none() && request.is_none() {
             actions.push(Action::Start);
         }
         return Some(Next::Poll);
     }
     verdict.good(kinds::CONTAINER_READY, format!("Container {id} runs."));
     None
+}
+
+/// What high availability has to be told. It forgets an error only when it was told `Disabled` and has come to
+/// that; asking for more before would be in vain.
+fn request_of(terms: &Terms, container: &Container) -> Option<HaState> {
+    let wanted = terms.sizes.high_availability;
+    let Some(managed) = &container.high_availability else {
+        return wanted.then_some(HaState::Started);
+    };
+    let idle = managed.requested != HaState::Started;
+    let misplaced = wanted && (idle || !managed.placed);
+    match managed.error {
+        true => Some(HaState::Disabled),
+        false => (misplaced || (idle && !container.running)).then_some(HaState::Started),
+    }
+}
+
+/// A guest without a mark that may be ours all the same: still being created, or what a failed task has left.
+/// `None` when it is certainly somebody else's.
+pub fn unmarked(
+    verdict: &mut Verdict,
+    status: &WordPressSiteStatus,
+    container: &Container,
+    observed: &Observed,
+) -> Option<Next> {
+    let (id, node) = (container.id, &container.node);
+    if container.mark.is_some() {
+        return None;
+    }
+    let remains = |verdict: &mut Verdict, what: &str| {
+        let message = format!(
+            "container {id} is {what}, and only a person can clear that: run `pct unlock {id}` and `pct destroy {id}` on node {node}"
+        );
+        verdict.refused(kinds::CONTAINER_READY, ErrorKind::Conflict, message);
+        Some(Next::Retry { at_least: None })
+    };
+    match (container.lock.as_deref(), status.node.is_some()) {
+        (Some(DESTROYED), true) => remains(verdict, "destroyed but for its configuration"),
+        (Some(CREATING), false) => {
+            let creations = observed.creations.known().map(Vec::as_slice).unwrap_or_default();
+            let running = creations.iter().find(|task| task.state == TaskState::Running);
+            if running.is_none() && !creations.is_empty() {
+                return remains(verdict, "the rest of a creation that failed");
+            }
+            // Whose it is shows at the end.
+            let message = format!("Container {id} is being created.");
+            verdict.working(kinds::CONTAINER_READY, reasons::TASK_RUNNING, message);
+            verdict.tasks.extend(running.map(creation));
+            Some(Next::Poll)
+        }
+        _ => None,
+    }
+}
+
+/// A running creation as a task of the status.
+pub fn creation(task: &TaskRecord) -> SiteTask {
+    SiteTask {
+        operation: TaskOperation::Create,
+        id: task.id.0.clone(),
+    }
 }
 
 pub(super) fn not_ours(
@@ -136,25 +208,8 @@ pub(super) fn not_ours(
     observed: &Observed,
 ) -> SitePlan {
     let id = container.id;
-    let hidden = container.mark.is_none() && container.lock.as_deref() == Some("create");
-    if hidden && status.node.is_none() {
-        // While a container is being created its mark cannot be seen. Whose it is shows at the end.
-        verdict.working(
-            kinds::CONTAINER_READY,
-            reasons::TASK_RUNNING,
-            format!("Container {id} is being created."),
-        );
-        let running = observed
-            .creations
-            .known()
-            .into_iter()
-            .flatten()
-            .find(|task| task.state == TaskState::Running);
-        verdict.tasks.extend(running.map(|task| SiteTask {
-            operation: TaskOperation::Create,
-            id: task.id.0.clone(),
-        }));
-        return wait(verdict, Next::Poll);
+    if let Some(next) = unmarked(&mut verdict, status, container, observed) {
+        return wait(verdict, next);
     }
     if status.node.is_none() {
         verdict.choose_again = true;

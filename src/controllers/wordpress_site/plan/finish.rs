@@ -67,6 +67,10 @@ pub(super) fn snapshot(mut verdict: Verdict, observed: &Observed, mut actions: V
     if !verdict.is_good(kinds::SNAPSHOT_READY) {
         match &observed.snapshots {
             Fact::Unread => return wait(verdict, Next::Again { persist: false }),
+            // What was good a moment ago is not any more: look at all parts.
+            Fact::Unknown(error) if observed.carried && error.is_not_found() => {
+                return wait(verdict, Next::Closer);
+            }
             Fact::Unknown(error) => return failed(verdict, kinds::SNAPSHOT_READY, error),
             Fact::Known(snapshots) => match snapshots
                 .iter()
@@ -83,6 +87,8 @@ pub(super) fn snapshot(mut verdict: Verdict, observed: &Observed, mut actions: V
                         &ProviderError::new(ErrorKind::Conflict, message),
                     );
                 }
+                // A snapshot is taken only of what was seen to be ours in this pass.
+                None if observed.carried => return wait(verdict, Next::Closer),
                 None => {
                     verdict.working(
                         kinds::SNAPSHOT_READY,
@@ -98,6 +104,10 @@ pub(super) fn snapshot(mut verdict: Verdict, observed: &Observed, mut actions: V
                 }
             },
         }
+    }
+    if !verdict.all_good() {
+        // Carried over from a status that does not say so.
+        return wait(verdict, Next::Closer);
     }
     verdict.phase = Phase::Running;
     wait(verdict, Next::Settled)

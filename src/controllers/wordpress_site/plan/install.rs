@@ -4,6 +4,7 @@ use super::super::site::{Action, Fact, Observed};
 use super::super::verdict::Verdict;
 use crate::api::WordPressSiteStatus;
 use crate::api::condition::kinds;
+use crate::providers::ProviderError;
 use crate::providers::container_host::Container;
 use crate::providers::site_installer::InstallState;
 
@@ -34,17 +35,35 @@ pub(super) fn install(
             verdict.making(kinds::INSTALL_READY, INSTALLING);
             actions.push(begin);
         }
-        Fact::Known(InstallState::Failed(error)) => {
-            // First it is said and waited, then tried again: the wait grows with the failures.
-            let said = status.conditions.iter().any(|condition| {
-                condition.type_ == kinds::INSTALL_READY && condition.message == error.message()
-            });
-            if said {
-                actions.push(begin);
-                verdict.making(kinds::INSTALL_READY, INSTALLING);
-            } else {
-                verdict.failed(kinds::INSTALL_READY, error);
-            }
+        // First it is said and waited, then tried again: the wait grows with the failures.
+        Fact::Known(InstallState::Failed(error)) if was_said(status, error) => {
+            verdict.making(kinds::INSTALL_READY, INSTALLING);
+            actions.push(begin);
         }
+        Fact::Known(InstallState::Failed(_)) => {}
     }
+}
+
+/// Says a failure of the installation, once nothing else is to be done in this pass: what has been said is tried
+/// again by the next round.
+pub(super) fn say_failure(
+    verdict: &mut Verdict,
+    status: &WordPressSiteStatus,
+    observed: &Observed,
+    actions: &[Action],
+) {
+    if let Fact::Known(InstallState::Failed(error)) = &observed.install
+        && actions.is_empty()
+        && !verdict.is_good(kinds::INSTALL_READY)
+        && !was_said(status, error)
+    {
+        verdict.failed(kinds::INSTALL_READY, error);
+    }
+}
+
+fn was_said(status: &WordPressSiteStatus, error: &ProviderError) -> bool {
+    status
+        .conditions
+        .iter()
+        .any(|condition| condition.type_ == kinds::INSTALL_READY && condition.message == error.message())
 }

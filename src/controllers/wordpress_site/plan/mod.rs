@@ -20,8 +20,9 @@ use crate::controllers::runner::{Next, Plan, after_failure};
 use crate::providers::container_host::{Container, TaskState};
 use crate::providers::{ErrorKind, ProviderError};
 
+pub use container::{creation, is_quiet, unmarked};
 pub use finish::{only_install_awaited, only_snapshot_missing};
-pub use proxy::own_certificate;
+pub use proxy::own_certificates;
 
 /// A plan for a site.
 pub type SitePlan = Plan<Action, Verdict>;
@@ -167,10 +168,7 @@ pub fn tasks(verdict: &mut Verdict, observed: &Observed) -> Option<SitePlan> {
             // What a finished or forgotten task has come to, the container itself tells.
             Fact::Known(TaskState::Succeeded { .. } | TaskState::Unknown) => {}
             Fact::Known(TaskState::Failed(sentence)) => {
-                let message = format!(
-                    "{} failed: {sentence}; it is tried again.",
-                    words(task).trim_end_matches('.')
-                );
+                let message = format!("{} failed: {sentence}; it is tried again.", attempt(task));
                 let error = ProviderError::new(ErrorKind::Unavailable, message);
                 verdict.failed(kind, &error);
                 verdict.set(kind, State::False, reasons::TASK_FAILED, error.message());
@@ -192,6 +190,17 @@ pub fn words(task: &SiteTask) -> &'static str {
         TaskOperation::Snapshot => "The snapshot is being taken.",
         TaskOperation::DeleteSnapshot => "A snapshot is being deleted.",
         TaskOperation::Destroy => "The container is being destroyed.",
+    }
+}
+
+fn attempt(task: &SiteTask) -> &'static str {
+    match task.operation {
+        TaskOperation::Create => "Creating the container",
+        TaskOperation::Start => "Starting the container",
+        TaskOperation::Stop => "Shutting the container down",
+        TaskOperation::Snapshot => "Taking the snapshot",
+        TaskOperation::DeleteSnapshot => "Deleting a snapshot",
+        TaskOperation::Destroy => "Destroying the container",
     }
 }
 
@@ -219,5 +228,6 @@ fn present(
     install::install(&mut verdict, status, container, observed, &mut actions);
     name::name(&mut verdict, terms, &reservation.host, observed, &mut actions);
     proxy::proxy(&mut verdict, terms, reservation, observed, &mut actions);
+    install::say_failure(&mut verdict, status, observed, &actions);
     finish::finish(verdict, observed, actions)
 }

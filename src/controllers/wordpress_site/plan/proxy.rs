@@ -28,7 +28,7 @@ pub(super) fn proxy(
         Fact::Unread => return,
     };
     let host = &reservation.host;
-    let Some(certificate) = own_certificate(survey, host) else {
+    let Some(certificate) = own_certificates(survey, host).max() else {
         return request_certificate(verdict, host, actions);
     };
     let message = format!("The certificate of {host} exists.");
@@ -112,14 +112,16 @@ fn keep_serving(
     }
 }
 
-/// The certificate for exactly this name that the proxy keeps by itself. The proxy leaves no place for a mark in
-/// it; the name was free of certificates when it was reserved, so one for exactly this name is ours.
-pub fn own_certificate(survey: &ProxySurvey, host: &Fqdn) -> Option<CertificateId> {
-    let exactly = BTreeSet::from([host.clone()]);
+/// The certificates for exactly this name that the proxy keeps by itself. The proxy leaves no place for a mark in
+/// them; the name was free of certificates when it was reserved, so those for exactly this name are ours. More
+/// than one come from requests whose answers were lost.
+pub fn own_certificates<'a>(
+    survey: &'a ProxySurvey,
+    host: &'a Fqdn,
+) -> impl Iterator<Item = CertificateId> + 'a {
     survey
         .certificates
         .iter()
-        .filter(|c| c.automatic && c.domains == exactly)
+        .filter(move |c| c.automatic && c.domains.iter().eq([host]))
         .map(|c| c.id)
-        .max()
 }
