@@ -12,6 +12,7 @@
 mod admin;
 mod api_rules;
 mod chart;
+mod architecture;
 mod contracts;
 mod convergence;
 mod dns_host;
