@@ -403,6 +403,12 @@ fn by_sentence(status: u16, sentence: &str, effect: Effect) -> Verdict {
             };
             (kind, rule.meaning.clone(), rule.words.to_owned())
         }
+        // A refusal has words; without them it is not known how far the work had come.
+        None if sentence.is_empty() && status >= 500 => (
+            lost(effect),
+            Meaning::Other,
+            format!("Proxmox failed with status {status} and does not say why; trying again later"),
+        ),
         None => (
             ErrorKind::Unexpected,
             Meaning::Other,
