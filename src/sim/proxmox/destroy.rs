@@ -111,6 +111,9 @@ pub(super) fn free_disks_only(state: &mut State, vmid: u32, plan: &DestroyPlan) 
     let freed = free(state, vmid, plan).is_ok();
     abandon(state, vmid, plan);
     if let Some(guest) = state.guest_mut(vmid).filter(|_| freed) {
+        // The whole configuration is replaced by this one line.
+        guest.config.clear();
         guest.lock = Some("destroyed".to_owned());
+        state.reindex(vmid);
     }
 }

@@ -183,7 +183,7 @@ pub(super) struct Pool {
 pub(super) struct State {
     pub(super) options: ProxmoxOptions,
     started: Instant,
-    wall_start: i64,
+    wall_start: jiff::Timestamp,
     /// Time that tests have skipped.
     pub(super) skipped: Duration,
     /// The moment that is being worked on.
@@ -210,7 +210,7 @@ impl State {
         let pools = options.pools.iter().map(|name| (name.clone(), Pool::default()));
         Self {
             started: now,
-            wall_start: jiff::Timestamp::now().as_second(),
+            wall_start: jiff::Timestamp::now(),
             skipped: Duration::ZERO,
             now,
             guests: BTreeMap::new(),
@@ -267,8 +267,9 @@ impl State {
 
     /// Seconds since 1970 at a moment of the simulation.
     pub(super) fn wall(&self, moment: Instant) -> i64 {
-        let passed = moment.saturating_duration_since(self.started).as_secs();
-        self.wall_start + i64::try_from(passed).unwrap_or_default()
+        let passed = moment.saturating_duration_since(self.started);
+        let then = self.wall_start.saturating_add(passed).unwrap_or(self.wall_start);
+        then.as_second()
     }
 
     /// Hundredths of a second since the nodes booted, as UPIDs have it.
