@@ -58,13 +58,13 @@ impl Source {
             if begins && !inner && self.tokens.get(at + 1).is_some_and(|next| next == "::") {
                 let mut paths = Vec::new();
                 tree(&self.tokens, at, Vec::new(), &mut paths);
-                found.extend(paths.into_iter().map(|path| self.from_root(path)));
+                found.extend(paths.into_iter().map(|path| self.rooted(path)));
             }
         }
         found
     }
 
-    fn from_root(&self, path: Vec<String>) -> Vec<String> {
+    fn rooted(&self, path: Vec<String>) -> Vec<String> {
         let mut here: Vec<String> = match path[0].as_str() {
             "crate" => Vec::new(),
             _ => self.module().into_iter().map(str::to_owned).collect(),

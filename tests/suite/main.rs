@@ -13,6 +13,7 @@ mod admin;
 mod api_rules;
 mod chart;
 mod architecture;
+mod container_host;
 mod contracts;
 mod convergence;
 mod dns_host;
