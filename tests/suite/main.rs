@@ -19,6 +19,7 @@ mod edge;
 mod installer;
 mod npm_transcripts;
 mod proxmox;
+mod queue;
 mod reverse_proxy;
 mod reverse_proxy_certificates;
 mod secret_guard;
