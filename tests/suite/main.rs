@@ -16,6 +16,7 @@ mod contracts;
 mod convergence;
 mod dns_host;
 mod edge;
+mod examples;
 mod installer;
 mod npm_transcripts;
 mod proxmox;
