@@ -36,12 +36,32 @@ pub enum Command {
     Run(Box<RunOptions>),
     /// Write the custom resource definitions, or compare them with files.
     Crds(CrdsOptions),
+    /// Play the whole thing on this machine: real API server, simulated back-ends, three sites.
+    #[cfg(feature = "sim")]
+    Demo(DemoOptions),
     /// Run the simulator of a back-end.
     #[cfg(feature = "sim")]
     Sim(SimOptions),
     /// Measure many sites on one machine.
     #[cfg(feature = "sim")]
     Bench(BenchOptions),
+}
+
+/// Settings of `demo`.
+#[cfg(feature = "sim")]
+#[derive(Debug, Clone, Args)]
+pub struct DemoOptions {
+    /// Play the whole story without a terminal, prove its end, and exit: 0 only if all of it holds
+    #[arg(long)]
+    pub once: bool,
+
+    /// Folder for kubeconfigs, logs and data, removed in the end
+    #[arg(long, value_name = "FOLDER", default_value_os_t = std::env::temp_dir().join("hostwright-demo"))]
+    pub folder: PathBuf,
+
+    /// Leave the folder there in the end
+    #[arg(long)]
+    pub keep: bool,
 }
 
 /// What is measured.

@@ -20,6 +20,8 @@ async fn main() -> ExitCode {
         #[cfg(feature = "sim")]
         Command::Bench(options) => bench(options).await,
         #[cfg(feature = "sim")]
+        Command::Demo(options) => demo(options).await,
+        #[cfg(feature = "sim")]
         Command::Sim(options) => hostwright::stage::simulate(options.service, options.listen)
             .await
             .map_err(Into::into),
@@ -31,6 +33,16 @@ async fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+#[cfg(feature = "sim")]
+async fn demo(options: hostwright::config::DemoOptions) -> Result<(), Failure> {
+    let settings = hostwright::stage::demo::DemoSettings {
+        once: options.once,
+        folder: options.folder,
+        keep: options.keep,
+    };
+    Ok(hostwright::stage::demo::demo(&settings).await?)
 }
 
 async fn run(options: RunOptions) -> Result<(), Failure> {

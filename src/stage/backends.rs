@@ -175,6 +175,18 @@ impl Backends {
         sums
     }
 
+    /// The secrets with which the operator reaches the back-ends, with the back-ends' names: they may occur in
+    /// nothing that it writes.
+    pub fn secrets(&self) -> Vec<(&'static str, &str)> {
+        let key = self.ssh_key.lines().nth(1).unwrap_or(&self.ssh_key);
+        vec![
+            ("proxmox", PROXMOX_TOKEN.1),
+            ("npm", NPM_LOGIN.1),
+            ("cloudflare", CLOUDFLARE_TOKEN),
+            ("ssh", key),
+        ]
+    }
+
     /// Everything outside that carries a mark of ours, in words; empty when nothing is left.
     pub fn leftovers(&self) -> Vec<String> {
         let mut left = Vec::new();

@@ -89,7 +89,7 @@ struct State {
 /// A running API server with its controller-manager. Dropping it ends both.
 #[derive(Debug)]
 pub struct Cluster {
-    _process: Child,
+    process: Child,
     commands: ChildStdin,
     answers: Lines<BufReader<ChildStdout>>,
     state: State,
@@ -120,6 +120,8 @@ impl Cluster {
         command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
+            // Ctrl-C in a terminal is for this program, which then ends the cluster in its turn.
+            .process_group(0)
             .kill_on_drop(true);
         let mut process = command
             .spawn()
@@ -133,7 +135,7 @@ impl Cluster {
         let state =
             serde_json::from_slice(&text).map_err(|error| StageError::Other(format!("{path}: {error}")))?;
         Ok(Self {
-            _process: process,
+            process,
             commands,
             answers,
             state,
@@ -196,6 +198,28 @@ impl Cluster {
     /// When it does not come up in time.
     pub async fn start_apiserver(&mut self) -> Result<(), StageError> {
         self.command("start-apiserver", "ready", START_LIMIT).await
+    }
+
+    /// Ends the cluster and waits until its processes are gone. Dropping it does so at once and without waiting.
+    ///
+    /// # Errors
+    /// When it does not end in time; it is killed then.
+    pub async fn stop(self) -> Result<(), StageError> {
+        let Self {
+            mut process,
+            commands,
+            answers: _answers,
+            ..
+        } = self;
+        // The end of its input is its order to end.
+        drop(commands);
+        match tokio::time::timeout(STOP_LIMIT, process.wait()).await {
+            Ok(ended) => ended.map(drop).map_err(failed("the cluster")),
+            Err(_) => Err(StageError::Other(format!(
+                "the cluster did not end within {} s",
+                STOP_LIMIT.as_secs()
+            ))),
+        }
     }
 
     async fn command(&mut self, command: &str, answered: &str, limit: Duration) -> Result<(), StageError> {

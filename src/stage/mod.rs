@@ -4,7 +4,9 @@
 mod backends;
 pub mod bench;
 mod cluster;
+pub mod demo;
 mod manifests;
+mod operator;
 mod simulate;
 
 pub use backends::{Backends, BackendsOptions, CLOUDFLARE_ZONE, PUBLIC_ADDRESS};

@@ -260,7 +260,10 @@ impl<K: Kind> Runner<K> {
             .remove(&subject.uid());
         let old = K::status(&subject.object);
         match self.store.status(subject).await {
-            Ok(None) => None,
+            Ok(None) => {
+                subject.status = old;
+                None
+            }
             Ok(Some(object)) => {
                 let (before, after) = (K::conditions(&old), K::conditions(&subject.status));
                 self.events
@@ -269,6 +272,8 @@ impl<K: Kind> Runner<K> {
                     self.became_ready(&object);
                 }
                 self.take(subject, object);
+                // As the API server has it: its times, for one, are whole seconds.
+                subject.status = K::status(&subject.object);
                 None
             }
             Err(error) => Some(self.not_stored(&error)),

@@ -4,6 +4,7 @@ use std::marker::PhantomData;
 
 use kube::api::{GetParams, Patch, PatchParams, Request};
 use kube::{Client, Resource, ResourceExt};
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::kind::{Kind, Managed, Subject};
@@ -110,10 +111,10 @@ impl<K: Kind> Store<K> {
     /// and written if the status is still the one that we started from: nobody else writes it.
     pub async fn status(&self, subject: &Subject<K>) -> Result<Option<K::Object>, StoreError> {
         let before = K::status(&subject.object);
-        if before == subject.status {
+        let Some(change) = change(&before, &subject.status)? else {
             return Ok(None);
-        }
-        match self.patch_status(&subject.object, &subject.status).await {
+        };
+        match self.patch_status(&subject.object, &change).await {
             Err(StoreError::Stale) => {}
             other => return other.map(Some),
         }
@@ -122,18 +123,25 @@ impl<K: Kind> Store<K> {
         if fresh.uid() != subject.object.uid() || K::status(&fresh) != before {
             return Err(StoreError::Stale);
         }
-        self.patch_status(&fresh, &subject.status).await.map(Some)
+        self.patch_status(&fresh, &change).await.map(Some)
     }
 
-    async fn patch_status(&self, object: &K::Object, status: &K::Status) -> Result<K::Object, StoreError> {
-        let value = |status: &K::Status| serde_json::to_value(status).unwrap_or(Value::Null);
-        let change = merge_patch(&value(&K::status(object)), &value(status)).unwrap_or(Value::Null);
+    async fn patch_status(&self, object: &K::Object, change: &Value) -> Result<K::Object, StoreError> {
         let patch = json!({"metadata": {"resourceVersion": object.resource_version()}, "status": change});
         let result = self.patch(object, Some("status"), &patch).await;
         self.metrics
             .api_write(K::KIND, WriteVerb::Status, WriteResult::of(&result));
         Ok(trimmed(result?))
     }
+}
+
+/// The merge patch between two statuses; `None` when the API server would see no difference, such as between two
+/// times of one second. It must never become a patch of its own: `status: null` removes the whole status.
+fn change<S: Serialize>(before: &S, after: &S) -> Result<Option<Value>, StoreError> {
+    let value = |status: &S| {
+        serde_json::to_value(status).map_err(|error| StoreError::Api(Box::new(kube::Error::SerdeError(error))))
+    };
+    Ok(merge_patch(&value(before)?, &value(after)?))
 }
 
 /// Requests about objects of the kind in the object's own namespace, if it has one.
@@ -145,4 +153,32 @@ fn requests<K: Managed>(object: &K) -> Request {
 pub fn trimmed<K: Managed>(mut object: K) -> K {
     Resource::meta_mut(&mut object).managed_fields = None;
     object
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+    use super::*;
+    use crate::api::WordPressSiteStatus;
+
+    #[test]
+    fn a_difference_below_a_second_is_none() {
+        let reserved = |nanoseconds| WordPressSiteStatus {
+            vmid: Some(5000),
+            reserved_at: Some(Time(Timestamp::new(1_000, nanoseconds).unwrap())),
+            ..WordPressSiteStatus::default()
+        };
+        assert_ne!(reserved(0), reserved(5), "in memory they differ");
+        assert_eq!(change(&reserved(0), &reserved(5)).unwrap(), None);
+        let node = WordPressSiteStatus {
+            node: Some("pve1".to_owned()),
+            ..reserved(5)
+        };
+        assert_eq!(
+            change(&reserved(0), &node).unwrap(),
+            Some(json!({"node": "pve1"}))
+        );
+    }
 }

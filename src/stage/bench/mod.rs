@@ -4,7 +4,6 @@
 //! reads are counted by the API server's audit log, outside calls by the simulators.
 
 mod audit;
-mod operator;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -15,7 +14,7 @@ use kube::api::{Api, DeleteParams, ListParams, PostParams};
 use serde::Serialize;
 
 use self::audit::ApiCalls;
-use self::operator::OperatorProcess;
+use super::operator::{OperatorOptions, OperatorProcess, Scrape};
 use super::{Backends, BackendsOptions, Cluster, ClusterOptions, Pool, StageError, foundations, plan, site};
 use crate::api::WordPressSite;
 use crate::sim::faults::{Fault, Trouble};
@@ -180,10 +179,12 @@ struct Run<'a> {
 
 impl Run<'_> {
     async fn start_operator(&self, name: &str) -> Result<OperatorProcess, StageError> {
-        OperatorProcess::start(
-            self.cluster.operator_kubeconfig(),
-            &self.folder.join(format!("operator-{name}.log")),
-        )
+        OperatorProcess::start(&OperatorOptions {
+            kubeconfig: self.cluster.operator_kubeconfig().to_owned(),
+            log: self.folder.join(format!("operator-{name}.log")),
+            cluster_id: "bench",
+            flags: &["--task-poll-min", "20ms", "--task-poll-max", "1s"],
+        })
         .await
     }
 
@@ -211,7 +212,7 @@ impl Run<'_> {
             .await
             .into_iter()
             .collect::<Result<Vec<()>, _>>()?;
-        let ready = |metrics: &operator::Scrape| {
+        let ready = |metrics: &Scrape| {
             metrics.sum("hostwright_time_to_ready_seconds_count", "WordPressSite") >= f64::from(objects)
         };
         self.wait("all sites are Ready", operator, ready).await?;
@@ -258,7 +259,7 @@ impl Run<'_> {
         let (api_before, outside_before) = (self.api_calls()?, self.backends.calls());
         let begun = Instant::now();
         let operator = self.start_operator("restart").await?;
-        let settled = |metrics: &operator::Scrape| {
+        let settled = |metrics: &Scrape| {
             metrics.sum("hostwright_passes_total", "WordPressSite") >= f64::from(self.settings.objects)
         };
         self.wait("every site was looked at", &operator, settled).await?;
@@ -331,7 +332,7 @@ impl Run<'_> {
         &self,
         what: &str,
         operator: &OperatorProcess,
-        done: impl Fn(&operator::Scrape) -> bool,
+        done: impl Fn(&Scrape) -> bool,
     ) -> Result<(), StageError> {
         let begun = Instant::now();
         while begun.elapsed() < self.settings.limit {

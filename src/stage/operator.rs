@@ -1,19 +1,41 @@
 //! The operator as a process of its own.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use tokio::process::{Child, Command};
 
-use crate::stage::StageError;
+use super::StageError;
 
 /// Limit for its start.
 const START_LIMIT: Duration = Duration::from_secs(60);
 /// Limit for its stop.
 const STOP_LIMIT: Duration = Duration::from_secs(30);
+/// How often its start is looked at.
+const LOOK: Duration = Duration::from_millis(20);
 /// Clock ticks per second of `/proc/<pid>/stat` on Linux (`sysconf(_SC_CLK_TCK)` is 100 on every platform here).
 const TICKS_PER_SECOND: f64 = 100.0;
+/// Lines of its log that an error shows.
+const LAST_WORDS: usize = 5;
+/// Begin of the variables that would change its settings.
+const VARIABLES: &str = "HOSTWRIGHT_";
+/// Runs a program that ends with the process that started it; part of every Debian (util-linux).
+const SETPRIV: &str = "/usr/bin/setpriv";
+
+/// How the operator is started.
+#[derive(Debug, Clone)]
+pub struct OperatorOptions {
+    /// Its kubeconfig.
+    pub kubeconfig: PathBuf,
+    /// File that its log is appended to.
+    pub log: PathBuf,
+    /// Name of the cluster in owner marks.
+    pub cluster_id: &'static str,
+    /// More flags of `run`.
+    pub flags: &'static [&'static str],
+}
 
 /// A running operator. Dropping it kills it.
 pub struct OperatorProcess {
@@ -45,35 +67,40 @@ fn other(message: impl Into<String>) -> StageError {
 }
 
 impl OperatorProcess {
-    /// Starts this program's own `run` with a kubeconfig and waits until it is ready.
+    /// Starts this program's own `run` and waits until it is ready.
     ///
     /// # Errors
     /// When it does not become ready in time.
-    pub async fn start(kubeconfig: &Path, log: &Path) -> Result<Self, StageError> {
+    pub async fn start(options: &OperatorOptions) -> Result<Self, StageError> {
+        let log = options.log.clone();
         let io = |source| StageError::Io {
             what: format!("cannot start the operator with log {}", log.display()),
             source,
         };
-        // A port that was free a moment ago; the operator says so in its log when somebody was faster.
-        let port = std::net::TcpListener::bind(("127.0.0.1", 0))
-            .and_then(|listener| listener.local_addr())
-            .map_err(io)?
-            .port();
-        let output = std::fs::File::create(log).map_err(io)?;
-        let mut command = Command::new(std::env::current_exe().map_err(io)?);
-        command
-            .arg("run")
-            .arg("--kubeconfig")
-            .arg(kubeconfig)
-            .arg("--cluster-id")
-            .arg("bench");
-        command
-            .args(["--task-poll-min", "20ms", "--task-poll-max", "1s"])
-            .arg(format!("--admin-address=127.0.0.1:{port}"));
+        let output = File::options().create(true).append(true).open(&log).map_err(io)?;
+        // What an earlier run wrote is not this one's address.
+        let logged = output.metadata().map_err(io)?.len();
+        let mut command = command().map_err(io)?;
+        command.arg("run").arg("--kubeconfig").arg(&options.kubeconfig);
+        command.args([
+            "--cluster-id",
+            options.cluster_id,
+            "--admin-address",
+            "127.0.0.1:0",
+        ]);
+        command.args(options.flags);
+        let own = std::env::vars_os().map(|(name, _)| name);
+        for name in
+            own.filter(|name| name.to_string_lossy().starts_with(VARIABLES) || name == "POD_NAMESPACE")
+        {
+            command.env_remove(name);
+        }
         command
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(output)
+            // Ctrl-C in a terminal is for this program, which then ends the operator in its turn.
+            .process_group(0)
             .kill_on_drop(true);
         let process = command.spawn().map_err(io)?;
         let http = reqwest::Client::builder()
@@ -81,28 +108,59 @@ impl OperatorProcess {
             .tls_backend_preconfigured(rustls_config()?)
             .build()
             .map_err(|error| other(error.to_string()))?;
-        let operator = Self {
+        let mut operator = Self {
             process,
-            log: log.to_owned(),
-            admin: format!("http://127.0.0.1:{port}"),
+            log,
+            admin: String::new(),
             http,
         };
+        operator.wait_until_ready(logged).await?;
+        Ok(operator)
+    }
+
+    async fn wait_until_ready(&mut self, logged: u64) -> Result<(), StageError> {
         let begun = Instant::now();
         while begun.elapsed() < START_LIMIT {
-            let answer = operator
-                .http
-                .get(format!("{}/readyz", operator.admin))
-                .send()
-                .await;
-            if answer.is_ok_and(|answer| answer.status().is_success()) {
-                return Ok(operator);
+            if let Some(status) = self.ended() {
+                return Err(other(format!(
+                    "the operator ended at its start with {status}; it says {}",
+                    self.last_words()
+                )));
             }
-            tokio::time::sleep(Duration::from_millis(20)).await;
+            if self.admin.is_empty() {
+                self.admin = admin_address(&self.log, logged).unwrap_or_default();
+            } else {
+                let answer = self.http.get(format!("{}/readyz", self.admin)).send().await;
+                if answer.is_ok_and(|answer| answer.status().is_success()) {
+                    return Ok(());
+                }
+            }
+            tokio::time::sleep(LOOK).await;
         }
         Err(other(format!(
-            "the operator did not become ready; it says {}",
-            operator.last_words()
+            "the operator did not become ready within {} s; it says {}",
+            START_LIMIT.as_secs(),
+            self.last_words()
         )))
+    }
+
+    /// Its process id; nothing after its end.
+    pub fn pid(&self) -> Option<u32> {
+        self.process.id()
+    }
+
+    /// How it ended, if it did.
+    pub fn ended(&mut self) -> Option<ExitStatus> {
+        self.process.try_wait().ok().flatten()
+    }
+
+    /// Ends it with SIGKILL, in the middle of whatever it is doing.
+    ///
+    /// # Errors
+    /// When it had ended before.
+    pub async fn kill(mut self) -> Result<(), StageError> {
+        let failed = |error: std::io::Error| other(format!("the operator cannot be killed: {error}"));
+        self.process.kill().await.map_err(failed)
     }
 
     /// Its metrics.
@@ -160,7 +218,7 @@ impl OperatorProcess {
         lines
             .iter()
             .rev()
-            .take(5)
+            .take(LAST_WORDS)
             .rev()
             .copied()
             .collect::<Vec<_>>()
@@ -176,9 +234,10 @@ impl OperatorProcess {
             .process
             .id()
             .ok_or_else(|| other("the operator has ended by itself"))?;
-        let sent = Command::new("kill")
-            .arg("-TERM")
-            .arg(pid.to_string())
+        // The shell's own `kill`: a program of that name is not on every machine.
+        let sent = Command::new("sh")
+            .arg("-c")
+            .arg(format!("kill -TERM {pid}"))
             .status()
             .await;
         sent.map_err(|error| other(format!("kill: {error}")))?;
@@ -193,6 +252,28 @@ impl OperatorProcess {
             Err(_) => Err(other("the operator did not stop in time")),
         }
     }
+}
+
+/// This program, to be ended by the system if this process ends without a word.
+fn command() -> std::io::Result<Command> {
+    let own = std::env::current_exe()?;
+    if !Path::new(SETPRIV).exists() {
+        return Ok(Command::new(own));
+    }
+    let mut command = Command::new(SETPRIV);
+    command.args(["--pdeathsig", "KILL", "--"]).arg(own);
+    Ok(command)
+}
+
+/// Where the operator says that its admin server listens, in what its log has after so many bytes.
+fn admin_address(log: &Path, after: u64) -> Option<String> {
+    let text = std::fs::read(log).ok()?;
+    let text = String::from_utf8_lossy(text.get(usize::try_from(after).ok()?..)?).into_owned();
+    let line = text
+        .lines()
+        .find(|line| line.contains("the admin server listens"))?;
+    let (_, address) = line.split_once("address=")?;
+    Some(format!("http://{}", address.split_whitespace().next()?))
 }
 
 /// The admin port is plain HTTP on loopback, but the client wants its TLS set up all the same.

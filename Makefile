@@ -1,0 +1,114 @@
+# Bare `make` lists the targets. Everything is built where it is needed and only when its sources changed; what
+# takes long says so.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+MAKEFLAGS += --no-print-directory
+.DEFAULT_GOAL := help
+
+# One profile and one set of features for demo and tests, so that nothing is compiled twice.
+CARGO_FLAGS := --locked --features sim
+HOSTWRIGHT := target/debug/hostwright
+HELM := target/devcluster/helm
+# ONCE=1 plays the demo's whole story without a terminal. KEEP=1 leaves its logs and data in target/demo.
+DEMO_FLAGS := --folder target/demo $(if $(filter-out 0,$(ONCE)),--once) $(if $(filter-out 0,$(KEEP)),--keep)
+SCRIPTS = $(shell git ls-files '*.sh' .ci/run)
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: build stage ## three sites on a real API server with simulated back-ends; ONCE=1 plays a whole story and proves its end
+	@exec $(HOSTWRIGHT) demo $(DEMO_FLAGS)
+
+.PHONY: test
+test: test-rust test-devcluster chart-check ## everything, as CI: Rust tests, tests of the API server, chart, the demo's story
+	@# The program of the tests: built once.
+	@exec $(HOSTWRIGHT) demo --folder target/demo --once
+
+.PHONY: test-rust
+test-rust: prerequisites stage ## the Rust tests alone; ARGS="--test suite site_life" picks some
+	@hack/prerequisites.sh sshd
+	cargo test $(CARGO_FLAGS) --all-targets $(ARGS)
+
+.PHONY: test-devcluster
+test-devcluster: stage ## the tests of the API server's program
+	hack/devcluster/test.sh
+
+.PHONY: bench
+bench: prerequisites stage ## measure many sites; ARGS="--objects 2000" changes how many
+	cargo run --release $(CARGO_FLAGS) -- bench $(ARGS)
+
+.PHONY: build
+build: prerequisites
+	@[[ -x $(HOSTWRIGHT) ]] || echo "compiling Rust: the first time about 2 minutes on two cores" >&2
+	@cargo build --quiet $(CARGO_FLAGS)
+
+.PHONY: devcluster
+devcluster: ## the real API server for demo and tests: target/devcluster/devcluster (first build: 5 minutes)
+	@hack/prerequisites.sh go flock
+	@hack/devcluster/build.sh
+
+.PHONY: helm
+helm: ## Helm, from its Go module: target/devcluster/helm (first build: 2 minutes more)
+	@hack/prerequisites.sh go flock
+	@hack/helm/build.sh
+
+# What the demo's cluster needs: its programs, and the rights that the chart gives to the operator.
+.PHONY: stage
+stage: devcluster helm
+	@hack/chart/rights.sh
+
+.PHONY: generate
+generate: build ## write the resource definitions into crds/ and the chart
+	$(HOSTWRIGHT) crds --out crds
+	$(HOSTWRIGHT) crds --out charts/hostwright/crds
+
+.PHONY: generate-check
+generate-check: build ## fail when the resource definitions are not up to date
+	$(HOSTWRIGHT) crds --check --out crds
+	$(HOSTWRIGHT) crds --check --out charts/hostwright/crds
+
+.PHONY: lint
+lint: format-check clippy doc lint-shell lint-go ## formatting, Clippy with and without simulators, rustdoc, ShellCheck, gofmt, go vet
+
+.PHONY: format-check
+format-check: prerequisites
+	cargo fmt --check
+
+.PHONY: clippy
+clippy: prerequisites
+	cargo clippy --locked --all-targets -- -D warnings
+	cargo clippy $(CARGO_FLAGS) --all-targets -- -D warnings
+
+.PHONY: doc
+doc: prerequisites
+	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps $(CARGO_FLAGS)
+
+.PHONY: lint-shell
+lint-shell:
+	@hack/prerequisites.sh shellcheck
+	shellcheck --external-sources $(SCRIPTS)
+
+.PHONY: lint-go
+lint-go: devcluster
+	@[[ -z "$$(gofmt -l hack)" ]] || { echo "not formatted: $$(gofmt -l hack)" >&2; exit 1; }
+	@# With other settings than the build's, Go would compile all of Kubernetes once more.
+	cd hack/devcluster && CGO_ENABLED=0 go vet -trimpath ./...
+
+.PHONY: chart-check
+chart-check: helm ## lint the Helm chart and render it with all sorts of values
+	hack/chart/check.sh
+
+.PHONY: ci
+ci: ## what CI runs
+	.ci/run
+
+.PHONY: prerequisites
+prerequisites:
+	@hack/prerequisites.sh cargo cc ld
+
+.PHONY: clean
+clean: ## remove everything that was built here; caches outside stay
+	rm -rf target
