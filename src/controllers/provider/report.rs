@@ -12,8 +12,8 @@ use crate::controllers::runner::Subject;
 use crate::controllers::wordpress_site::reason_of;
 use crate::providers::Health;
 
-/// Milliseconds below which a back-end is fast, whatever the machine at this end is busy with.
-const LATENCY_UNNOTICED: i64 = 100;
+/// Milliseconds below which a latency is that of a neighbour: a busy machine makes ten of one, which is no news.
+const LATENCY_FLOOR: i64 = 100;
 
 /// The new status.
 pub fn status(subject: &Subject<ProviderKind>, sight: Option<&Sight>, now: Timestamp) -> ProviderStatus {
@@ -54,9 +54,11 @@ fn healthy(status: &mut ProviderStatus, health: &Health) -> Vec<Finding> {
     status.missing_rights.clone_from(&health.missing_rights);
     status.capabilities.clone_from(&health.capabilities);
     status.last_error = None;
-    let moved = status
-        .latency_milliseconds
-        .is_none_or(|old| worth_telling(old, latency));
+    // Latency moves all the time; by itself it is no reason to write, unless it moved by an order of magnitude.
+    let moved = status.latency_milliseconds.is_none_or(|old| {
+        let (old, new) = (old.max(LATENCY_FLOOR), latency.max(LATENCY_FLOOR));
+        new >= old.saturating_mul(10) || new.saturating_mul(10) <= old
+    });
     if !same || moved {
         status.latency_milliseconds = Some(latency);
     }
@@ -82,13 +84,6 @@ fn healthy(status: &mut ProviderStatus, health: &Health) -> Vec<Finding> {
         }
     };
     vec![ready, synced]
-}
-
-/// Latency moves all the time; by itself it is no reason to write, unless it moved by an order of magnitude above
-/// what nobody notices.
-fn worth_telling(old: i64, new: i64) -> bool {
-    let (old, new) = (old.max(LATENCY_UNNOTICED), new.max(LATENCY_UNNOTICED));
-    new >= old.saturating_mul(10) || old >= new.saturating_mul(10)
 }
 
 /// Milliseconds rounded up to 1, 2, 5, 10, 20, 50 …, so that noise is not a change.
@@ -123,14 +118,6 @@ pub fn paused(subject: &Subject<ProviderKind>, now: Timestamp) -> ProviderStatus
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn only_a_latency_that_hurts_is_worth_a_write() {
-        assert!(!worth_telling(1, 500));
-        assert!(!worth_telling(200, 1_000));
-        assert!(worth_telling(1, 1_000));
-        assert!(worth_telling(5_000, 50));
-    }
 
     #[test]
     fn latency_is_rounded_up() {

@@ -244,17 +244,16 @@ pub(super) fn read(state: &mut State, call: &Call) -> Result<Value, Refusal> {
     Ok(Value::Object(map))
 }
 
-/// `GET /nodes/{node}/qemu/{vmid}/config`, of which only the lines that guests of both kinds have are simulated.
+/// `GET /nodes/{node}/qemu/{vmid}/config`, which tells who else uses an address.
 pub(super) fn read_machine(state: &mut State, call: &Call) -> Result<Value, Refusal> {
     let machine = state
         .guests
         .get(&call.vmid)
-        .filter(|guest| guest.node == call.node);
-    let Some(machine) = machine.filter(|guest| guest.kind == GuestKind::Machine) else {
+        .filter(|guest| guest.kind == GuestKind::Machine && guest.node == call.node);
+    let Some(machine) = machine else {
         let (node, vmid) = (&call.node, call.vmid);
-        return Refusal::say(format!(
-            "Configuration file 'nodes/{node}/qemu-server/{vmid}.conf' does not exist"
-        ));
+        let path = format!("nodes/{node}/qemu-server/{vmid}.conf");
+        return Refusal::say(format!("Configuration file '{path}' does not exist"));
     };
     let mut map = typed(&machine.config);
     map.insert("digest".to_owned(), json!(digest(machine)));

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
-use super::super::endpoints::{ENDPOINTS, Endpoint};
+use super::super::endpoints::ENDPOINTS;
 use super::*;
 
 fn contract(file: &str) -> Option<String> {
@@ -43,10 +43,12 @@ fn parameters_are_those_of_the_official_schema() {
         );
         known.insert(key, endpoint);
     }
-    // The official subset at hand leaves out virtual machines, of which one read is simulated.
-    let containers = |endpoint: &&Endpoint| !endpoint.path.contains("/qemu/");
-    for endpoint in ENDPOINTS.iter().filter(containers) {
+    for endpoint in ENDPOINTS {
         let key = (endpoint.method, endpoint.path);
+        if endpoint.path.starts_with("/nodes/{node}/qemu/") {
+            // The excerpt of the official schema has containers only.
+            continue;
+        }
         let theirs = known
             .get(&key)
             .unwrap_or_else(|| panic!("{key:?} is not official"));
