@@ -177,7 +177,7 @@ fn runner_of<K: Kind>(
     schedule: Arc<Schedule<K::Object>>,
     metrics: &Metrics,
 ) -> Arc<Runner<K>> {
-    let store = Store::new(client.clone(), metrics.clone());
+    let store = Store::new(client.clone(), metrics.clone(), schedule.pace().deadline);
     let events = Events::start(client.clone(), K::KIND, metrics.clone());
     Arc::new(Runner::new(kind, store, schedule, events, metrics.clone()))
 }

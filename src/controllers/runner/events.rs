@@ -1,9 +1,12 @@
 //! Events: one when a condition that matters to people changes, none otherwise.
 
+use std::time::Duration;
+
 use k8s_openapi::api::core::v1::ObjectReference;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 use tokio::sync::mpsc;
+use tokio::time::timeout;
 
 use crate::api::condition::kinds;
 use crate::runtime::metrics::{Kind as MetricKind, Metrics, WriteResult, WriteVerb};
@@ -12,6 +15,9 @@ use crate::runtime::metrics::{Kind as MetricKind, Metrics, WriteResult, WriteVer
 const QUEUE: usize = 1_024;
 /// Bytes of a note; the API server refuses events with more (`events.k8s.io/v1`, field `note`).
 const NOTE_MAX: usize = 1_024;
+
+/// Wait for the answer to one event; those behind it wait as well.
+const ANSWER_LIMIT: Duration = Duration::from_secs(30);
 
 /// Sends events in the background.
 #[derive(Clone, Debug)]
@@ -30,7 +36,8 @@ impl Events {
         tokio::spawn(async move {
             let recorder = Recorder::new(client, reporter);
             while let Some((event, regarding)) = waiting.recv().await {
-                let result = recorder.publish(&event, &regarding).await;
+                let sent = timeout(ANSWER_LIMIT, recorder.publish(&event, &regarding)).await;
+                let result = sent.unwrap_or_else(|_| Err(kube::Error::Service("no answer".into())));
                 metrics.api_write(kind, WriteVerb::Event, WriteResult::of(&result));
                 if let Err(error) = result {
                     tracing::debug!(%error, object = regarding.name, "an event could not be sent");

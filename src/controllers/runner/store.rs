@@ -1,11 +1,13 @@
 //! The runner's writes to the API server: finalizer and status, each only when it changes something.
 
 use std::marker::PhantomData;
+use std::time::Duration;
 
 use kube::api::{GetParams, Patch, PatchParams, Request};
 use kube::{Client, Resource, ResourceExt};
 use serde::Serialize;
 use serde_json::{Value, json};
+use tokio::time::timeout;
 
 use super::kind::{Kind, Managed, Subject};
 use super::patch::merge_patch;
@@ -36,15 +38,17 @@ impl From<kube::Error> for StoreError {
 pub struct Store<K: Kind> {
     client: Client,
     metrics: Metrics,
+    deadline: Duration,
     kind: PhantomData<fn(K)>,
 }
 
 impl<K: Kind> Store<K> {
-    /// A writer.
-    pub fn new(client: Client, metrics: Metrics) -> Self {
+    /// A writer that waits so long for an answer.
+    pub fn new(client: Client, metrics: Metrics, deadline: Duration) -> Self {
         Self {
             client,
             metrics,
+            deadline,
             kind: PhantomData,
         }
     }
@@ -61,16 +65,28 @@ impl<K: Kind> Store<K> {
             Some(subresource) => requests(object).patch_subresource(subresource, &name, &params, &patch),
             None => requests(object).patch(&name, &params, &patch),
         };
-        self.client
-            .request(request.map_err(kube::Error::BuildRequest)?)
+        self.send(request).await
+    }
+
+    /// The client itself waits for ever, for watches are requests too. Whether a write that was not answered had
+    /// its effect, the watch tells.
+    async fn send(
+        &self,
+        request: Result<hyper::Request<Vec<u8>>, kube::core::request::Error>,
+    ) -> Result<K::Object, kube::Error> {
+        let request = request.map_err(kube::Error::BuildRequest)?;
+        let late = |_| {
+            let seconds = self.deadline.as_secs();
+            kube::Error::Service(format!("no answer within {seconds} s").into())
+        };
+        timeout(self.deadline, self.client.request(request))
             .await
+            .map_err(late)?
     }
 
     async fn read(&self, object: &K::Object) -> Result<K::Object, kube::Error> {
         let request = requests(object).get(&object.name_any(), &GetParams::default());
-        self.client
-            .request(request.map_err(kube::Error::BuildRequest)?)
-            .await
+        self.send(request).await
     }
 
     /// Adds our finalizer.
@@ -139,7 +155,8 @@ impl<K: Kind> Store<K> {
 /// times of one second. It must never become a patch of its own: `status: null` removes the whole status.
 fn change<S: Serialize>(before: &S, after: &S) -> Result<Option<Value>, StoreError> {
     let value = |status: &S| {
-        serde_json::to_value(status).map_err(|error| StoreError::Api(Box::new(kube::Error::SerdeError(error))))
+        serde_json::to_value(status)
+            .map_err(|error| StoreError::Api(Box::new(kube::Error::SerdeError(error))))
     };
     Ok(merge_patch(&value(before)?, &value(after)?))
 }

@@ -123,7 +123,7 @@ async fn after_one_pass(script: Script, object: Arc<Provider>) -> String {
     let schedule = Arc::new(Schedule::new(pace));
     let runner = Runner::new(
         Arc::new(script),
-        Store::new(client.clone(), metrics.clone()),
+        Store::new(client.clone(), metrics.clone(), pace.deadline),
         Arc::clone(&schedule),
         Events::start(client, MetricKind::Provider, metrics.clone()),
         metrics.clone(),
