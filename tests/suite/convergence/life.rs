@@ -5,6 +5,8 @@ use std::fmt;
 use std::time::{Duration, Instant};
 
 use kube::ResourceExt;
+use tokio::sync::oneshot;
+use tokio::time::timeout;
 
 use super::checks::{Neighbours, scripts};
 use super::gate::SERVICE;
@@ -14,6 +16,9 @@ use super::wire::{Point, Touched, Trouble};
 /// How long after a point the operator dies that is killed in the middle of what follows: a part of the time that
 /// slow back-ends need for anything.
 const LATER: Duration = Duration::from_millis(100);
+
+/// See [`either`]. Only a road without its point waits so long.
+const LAST_MOMENT: Duration = Duration::from_millis(500);
 
 /// Something that happens at a point.
 pub type Mishap = (Point, Trouble);
@@ -97,6 +102,19 @@ impl Story {
     fn took(&mut self, part: &'static str, begun: Instant) {
         self.times.push((part, begun.elapsed()));
     }
+}
+
+/// Waits until the wire is touched or the road has come to its end. The end may be seen before the answer to the
+/// write that made it, so that the wire is given a last moment then.
+async fn either(
+    mut touched: Touched,
+    end: impl Future<Output = Result<(), String>>,
+) -> Result<Option<oneshot::Sender<()>>, String> {
+    tokio::select! {
+        hit = &mut touched => return Ok(hit.ok()),
+        ended = end => ended?,
+    }
+    Ok(timeout(LAST_MOMENT, touched).await.ok().and_then(Result::ok))
 }
 
 struct Life<'a> {
@@ -195,10 +213,7 @@ impl Life<'_> {
         let touched = self.arm(mishap);
         self.apply().await?;
         if let (Some(mishap), Some(touched)) = (mishap, touched) {
-            let met = tokio::select! {
-                hit = touched => hit.is_ok(),
-                ready = self.wait_ready() => { ready?; false }
-            };
+            let met = either(touched, self.wait_ready()).await?.is_some();
             self.note(Road::Create, mishap, met).await;
         }
         self.wait_ready().await?;
@@ -210,10 +225,7 @@ impl Life<'_> {
         let touched = self.arm(mishap);
         self.ask_for_deletion().await?;
         if let (Some(mishap), Some(touched)) = (mishap, touched) {
-            let met = tokio::select! {
-                hit = touched => hit.is_ok(),
-                gone = self.wait_gone() => { gone?; false }
-            };
+            let met = either(touched, self.wait_gone()).await?.is_some();
             self.note(Road::Delete, mishap, met).await;
         }
         self.wait_gone().await?;
@@ -227,10 +239,7 @@ impl Life<'_> {
         self.apply().await?;
         let release = match touched {
             None => None,
-            Some(touched) => tokio::select! {
-                hit = touched => hit.ok(),
-                ready = self.wait_ready() => { ready?; None }
-            },
+            Some(touched) => either(touched, self.wait_ready()).await?,
         };
         if release.is_some() {
             self.story.met.insert((Road::Cut, mishap.clone()));

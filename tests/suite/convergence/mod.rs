@@ -122,7 +122,10 @@ fn writes_and_their_beginnings(story: &Story) -> Vec<Case> {
             [before, write] if write.is_write() => Some(before),
             _ => None,
         });
-        let mut all = mishaps(writes, &[Trouble::Crash, Trouble::Lose]);
+        let mut all = mishaps(writes.clone(), &[Trouble::Crash, Trouble::Lose]);
+        // Outside calls have time-outs of their own.
+        let api_writes = writes.filter(|point| point.is_api_write());
+        all.extend(mishaps(api_writes, &[Trouble::Hang]));
         all.extend(mishaps(before, &[Trouble::CrashLater]));
         all
     };
@@ -191,10 +194,11 @@ fn report(title: &str, tally: &Tally, begun: Instant) {
         )
     };
     println!(
-        "{title}: crash points: {}, lost answers: {}, deletions in the middle of the creation: {}, with a crash: {}; \
+        "{title}: crash points: {}, lost answers: {}, never answered: {}, deletions in the middle of the creation: {}, with a crash: {}; \
          {} lives in {:.0} s",
         both(&crash),
         both(&[Trouble::Lose]),
+        both(&[Trouble::Hang]),
         count(Road::Cut, &[Trouble::Hold]),
         count(Road::Cut, &crash),
         tally.lived,

@@ -23,6 +23,9 @@ use crate::world::{Operator, PATIENCE, World, client};
 /// How often the counters are looked at, which nobody announces.
 const LOOK: Duration = Duration::from_millis(3);
 
+/// Wait for an answer that never comes. Long enough for a machine that is busy with other things.
+const DEADLINE: Duration = Duration::from_secs(10);
+
 type Sites = BTreeMap<String, WordPressSite>;
 
 pub struct Place {
@@ -71,7 +74,8 @@ impl Place {
             tripwire: Some(wire.clone()),
             ..BackendsOptions::default()
         };
-        let world = World::with(options, Pool::default()).await;
+        let mut world = World::with(options, Pool::default()).await;
+        world.pace.deadline = DEADLINE;
         let server = client(&world.operator_kubeconfig).await;
         let (seen, sites) = watch::channel(Sites::new());
         let mut watching = JoinSet::new();

@@ -43,6 +43,8 @@ pub enum Trouble {
     Crash,
     /// It is answered, and a moment later the test kills the operator in the middle of what follows.
     CrashLater,
+    /// It is never answered, and nobody kills the operator, which has to help itself.
+    Hang,
     /// The connection is cut instead of an answer.
     Lose,
     /// The answer waits until the test has done something.
@@ -127,7 +129,7 @@ impl Tripwire for Wire {
         // Nobody waits any more when the road was given up.
         let _ = armed.touched.send(release);
         match armed.trouble {
-            Trouble::Crash => Verdict::Hang,
+            Trouble::Crash | Trouble::Hang => Verdict::Hang,
             Trouble::CrashLater => Verdict::Answer,
             Trouble::Lose => Verdict::Lose,
             Trouble::Hold => Verdict::Hold(released),
