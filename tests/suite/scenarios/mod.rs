@@ -3,6 +3,7 @@
 
 mod asked_passes;
 mod conflicts;
+mod crowd;
 mod deletions;
 mod golden_template;
 mod high_availability;
