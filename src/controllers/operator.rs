@@ -75,7 +75,7 @@ pub async fn run(
         plans_writer,
         secrets_writer,
     ));
-    let provider_changes = provider_waker(sites.clone(), plans.clone(), site_poker);
+    let provider_changes = provider_waker(sites.clone(), caches.plans.clone(), site_poker);
     let site_api: Api<DeserializeGuard<WordPressSite>> = match &settings.watch_namespace {
         Some(namespace) => Api::namespaced(client.clone(), namespace),
         None => Api::all(client.clone()),

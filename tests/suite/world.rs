@@ -527,6 +527,135 @@ impl World {
         }
     }
 
+    /// Merges a patch into one of the world's Providers.
+    pub async fn patch_provider(&self, name: &str, patch: Value) {
+        let api: Api<Provider> = Api::all(self.admin.clone());
+        let name = self.provider(name);
+        api.patch(&name, &PatchParams::default(), &Patch::Merge(&patch))
+            .await
+            .unwrap();
+    }
+
+    /// Merges a patch into the world's Plan.
+    pub async fn patch_plan(&self, patch: Value) {
+        let api: Api<Plan> = Api::all(self.admin.clone());
+        api.patch(&self.plan(), &PatchParams::default(), &Patch::Merge(&patch))
+            .await
+            .unwrap();
+    }
+
+    /// Merges a patch into the Secret of one of the world's Providers.
+    pub async fn patch_secret(&self, name: &str, patch: Value) {
+        let name = self.provider(name);
+        self.secrets()
+            .patch(&name, &PatchParams::default(), &Patch::Merge(&patch))
+            .await
+            .unwrap();
+    }
+
+    /// Secrets of the operator's namespace.
+    pub fn secrets(&self) -> Api<Secret> {
+        Api::namespaced(self.admin.clone(), OPERATOR_NAMESPACE)
+    }
+
+    /// Deletes a Provider of the world and returns its manifest.
+    pub async fn take_provider(&self, name: &str) -> Value {
+        let api: Api<Provider> = Api::all(self.admin.clone());
+        api.delete(&self.provider(name), &DeleteParams::default())
+            .await
+            .unwrap();
+        self.manifest("Provider", name)
+    }
+
+    /// One of the world's foundations as it was applied at the start.
+    pub fn manifest(&self, kind: &str, name: &str) -> Value {
+        let name = self.provider(name);
+        let all = foundations(&self.backends, &self.pool);
+        let mut found = all
+            .into_iter()
+            .filter(|object| object["kind"] == kind && object["metadata"]["name"] == name);
+        found.next().unwrap()
+    }
+
+    /// Status of one of the world's Providers.
+    pub async fn provider_status(&self, name: &str) -> ProviderStatus {
+        let api: Api<Provider> = Api::all(self.admin.clone());
+        let provider = api.get(&self.provider(name)).await.unwrap();
+        provider.status.unwrap_or_default()
+    }
+
+    /// Waits until a Provider's status is as asked.
+    pub async fn wait_for_provider(
+        &self,
+        name: &str,
+        what: &str,
+        holds: impl Fn(&ProviderStatus) -> bool,
+    ) -> ProviderStatus {
+        eventually(&format!("Provider {name}: {what}"), || async {
+            let status = self.provider_status(name).await;
+            if holds(&status) {
+                Ok(status)
+            } else {
+                Err(format!("{status:?}"))
+            }
+        })
+        .await
+    }
+
+    /// Sets the annotation that asks for a pass.
+    pub async fn ask_for_a_pass(&self, name: &str, token: &str) {
+        let patch = json!({"metadata": {"annotations": {hostwright::api::RECONCILE_AT_ANNOTATION: token}}});
+        self.patch(name, patch).await;
+    }
+
+    /// Sets or removes the annotation that pauses a site.
+    pub async fn pause(&self, name: &str, paused: bool) {
+        let value = if paused { json!("true") } else { Value::Null };
+        let patch = json!({"metadata": {"annotations": {hostwright::api::PAUSED_ANNOTATION: value}}});
+        self.patch(name, patch).await;
+    }
+
+    /// Events of the namespace about an object of this name, oldest first, as `reason: note`.
+    pub async fn events(&self, name: &str) -> Vec<String> {
+        let api: Api<Event> = Api::namespaced(self.admin.clone(), &self.namespace);
+        let all = api.list(&ListParams::default()).await.unwrap();
+        let mut events: Vec<(Option<jiff::Timestamp>, String)> = all
+            .into_iter()
+            .filter(|event| event.involved_object.name.as_deref() == Some(name))
+            .map(|event| {
+                let text = format!(
+                    "{}: {}",
+                    event.reason.unwrap_or_default(),
+                    event.message.unwrap_or_default()
+                );
+                (event.event_time.map(|time| time.0), text)
+            })
+            .collect();
+        events.sort();
+        events.into_iter().map(|(_, text)| text).collect()
+    }
+
+    /// Waits for a refusal: `Synced` and `Ready` are both false for this reason, and the message names all of
+    /// `words`.
+    pub async fn wait_for_refusal(&self, name: &str, reason: &str, words: &[&str]) {
+        let what = format!("{name} is refused: {reason} with {words:?}");
+        eventually(&what, || async {
+            let status = self.status(name).await;
+            let refused = |kind: &str| {
+                status.conditions.iter().any(|c| {
+                    let said = words.iter().all(|word| c.message.contains(word));
+                    c.type_ == kind && c.status == "False" && c.reason == reason && said
+                })
+            };
+            if refused("Synced") && refused("Ready") {
+                Ok(())
+            } else {
+                Err(format!("{status:?}"))
+            }
+        })
+        .await;
+    }
+
     /// Removes the world's cluster-wide objects, so that other worlds' operators do not ask for dead back-ends.
     pub async fn close(self) {
         for name in ["pve", "npm", "cloudflare"] {

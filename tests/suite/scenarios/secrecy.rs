@@ -92,6 +92,27 @@ async fn canaries(world: &World) -> Vec<(String, String)> {
     all
 }
 
+/// Asserts that no canary stands in any of the texts.
+fn assert_silent(places: &[(&str, String)], canaries: &[(String, String)]) {
+    for (place, text) in places {
+        for (owner, canary) in canaries {
+            let Some(at) = text.find(canary.as_str()) else {
+                continue;
+            };
+            let line = text[..at].rsplit('\n').next().unwrap_or_default();
+            let line: String = line
+                .chars()
+                .rev()
+                .take(300)
+                .collect::<Vec<_>>()
+                .into_iter()
+                .rev()
+                .collect();
+            panic!("a secret of {owner} stands in the {place}, after: {line}");
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn no_secret_appears_in_a_log_an_event_a_status_or_a_metric() {
     let world = World::new().await;
@@ -150,23 +171,7 @@ async fn no_secret_appears_in_a_log_an_event_a_status_or_a_metric() {
         "the logs were not kept: {:?}",
         places[0].1.get(..2_000.min(places[0].1.len()))
     );
-    for (place, text) in &places {
-        for (owner, canary) in &before {
-            let Some(at) = text.find(canary.as_str()) else {
-                continue;
-            };
-            let line = text[..at].rsplit('\n').next().unwrap_or_default();
-            let line: String = line
-                .chars()
-                .rev()
-                .take(300)
-                .collect::<Vec<_>>()
-                .into_iter()
-                .rev()
-                .collect();
-            panic!("a secret of {owner} stands in the {place}, after: {line}");
-        }
-    }
+    assert_silent(&places, &before);
     operator.stop().await;
     world.close().await;
 }
