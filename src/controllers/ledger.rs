@@ -92,7 +92,12 @@ impl Ledger {
         {
             state.hold(uid, claim);
         }
-        if let Some(provider) = &entry.storage_task_on {
+        // Only at the first sight, after a start: later on this process knows better than an old event.
+        if let Some(provider) = entry
+            .storage_task_on
+            .as_ref()
+            .filter(|_| !state.sites.contains_key(uid))
+        {
             state
                 .queues
                 .entry(provider.clone())
@@ -130,14 +135,11 @@ impl Ledger {
         }
     }
 
-    /// The older site with the same service id, as `namespace/name`.
+    /// The other site that owns the service id, as `namespace/name`.
     pub fn older_owner(&self, uid: &str, service_id: &str) -> Option<String> {
         let state = self.lock();
-        let (_, oldest) = state.services.get(service_id)?.first()?;
-        if oldest == uid {
-            return None;
-        }
-        state.sites.get(oldest).map(|site| site.title.clone())
+        let owner = state.owner_of(service_id).filter(|owner| *owner != uid)?;
+        state.sites.get(owner).map(|site| site.title.clone())
     }
 
     /// UIDs of all sites with a service id.
@@ -152,7 +154,7 @@ impl Ledger {
             .collect()
     }
 
-    /// What is taken on a Provider.
+    /// What all sites hold on a Provider.
     pub fn taken(&self, compute: &str) -> Taken {
         let state = self.lock();
         Taken {
@@ -161,14 +163,31 @@ impl Ledger {
         }
     }
 
+    /// What the others hold on a Provider: a claim of its own that could not be stored, or whose number is
+    /// given up, is no obstacle for a site.
+    pub fn taken_by_others(&self, compute: &str, uid: &str) -> Taken {
+        let mut taken = self.taken(compute);
+        let own = self.lock().sites.get(uid).and_then(|site| site.claim.clone());
+        if let Some(own) = own.filter(|own| own.compute == compute) {
+            Arc::make_mut(&mut taken.vmids).remove(&own.vmid);
+            Arc::make_mut(&mut taken.addresses).remove(&own.address);
+        }
+        taken
+    }
+
     /// Whether another site holds the name.
     pub fn host_is_taken(&self, uid: &str, host: &Fqdn) -> bool {
         self.lock().hosts.get(host).is_some_and(|holder| holder != uid)
     }
 
-    /// Enters a reservation, replacing an earlier one of the same site. `false` when another site was faster.
+    /// Enters a reservation, replacing an earlier one of the same site. `false` when another site was faster, or
+    /// owns the service id.
     pub fn claim(&self, uid: &str, claim: &Claim) -> bool {
         let mut state = self.lock();
+        let service = state.sites.get(uid).map(|site| site.service_id.clone());
+        if service.is_some_and(|service| state.owner_of(&service).is_some_and(|owner| owner != uid)) {
+            return false;
+        }
         let before = state.sites.get(uid).and_then(|site| site.claim.clone());
         if let Some(before) = &before {
             state.let_go(uid, before);
@@ -236,6 +255,18 @@ impl Ledger {
 }
 
 impl State {
+    /// Who owns a service id: who has something for it already, else the oldest. Times of creation have whole
+    /// seconds, so that the first of two may look like the younger one, when its container exists already.
+    fn owner_of(&self, service_id: &str) -> Option<&str> {
+        let holders = self.services.get(service_id)?;
+        let holds = |uid: &str| self.sites.get(uid).is_some_and(|site| site.claim.is_some());
+        let holder = holders
+            .iter()
+            .find(|(_, uid)| holds(uid))
+            .or_else(|| holders.first());
+        holder.map(|(_, uid)| uid.as_str())
+    }
+
     fn hold(&mut self, uid: &str, claim: &Claim) {
         Arc::make_mut(self.vmids.entry(claim.compute.clone()).or_default()).insert(claim.vmid);
         Arc::make_mut(self.addresses.entry(claim.compute.clone()).or_default()).insert(claim.address);
@@ -304,6 +335,42 @@ mod tests {
         // A watch event from before the claim does not undo it.
         ledger.enter("b", entry("2", 2));
         assert!(ledger.taken("pve").vmids.contains(&Vmid::try_from(502).unwrap()));
+    }
+
+    #[test]
+    fn a_site_that_holds_something_keeps_its_service_id() {
+        let ledger = Ledger::default();
+        ledger.enter("b", entry("7", 10));
+        assert!(ledger.claim("b", &claim(500, 10, "b.example.com")));
+        // Made in the same second, with a smaller UID.
+        ledger.enter("a", entry("7", 10));
+        assert_eq!(ledger.older_owner("b", "7"), None);
+        assert!(ledger.older_owner("a", "7").is_some());
+        assert!(!ledger.claim("a", &claim(501, 11, "a.example.com")));
+    }
+
+    #[test]
+    fn a_sites_own_claim_is_no_obstacle_for_it() {
+        let ledger = Ledger::default();
+        ledger.enter("a", entry("1", 1));
+        assert!(ledger.claim("a", &claim(500, 10, "a.example.com")));
+        assert!(ledger.taken_by_others("pve", "a").addresses.is_empty());
+        assert_eq!(ledger.taken_by_others("pve", "b").vmids.len(), 1);
+    }
+
+    #[test]
+    fn an_old_event_takes_no_place() {
+        let ledger = Ledger::default();
+        let with_task = Entry {
+            storage_task_on: Some("pve".to_owned()),
+            ..entry("1", 1)
+        };
+        ledger.enter("a", with_task.clone());
+        ledger.enter("b", entry("2", 2));
+        assert!(!ledger.take_place("pve", 1, "b"));
+        ledger.leave_place("a");
+        ledger.enter("a", with_task);
+        assert!(ledger.take_place("pve", 1, "b"));
     }
 
     #[test]

@@ -75,7 +75,7 @@ pub async fn run(
         plans_writer,
         secrets_writer,
     ));
-    let provider_changes = provider_waker(sites.clone(), site_poker);
+    let provider_changes = provider_waker(sites.clone(), caches.plans.clone(), site_poker);
     let site_api: Api<DeserializeGuard<WordPressSite>> = match &settings.watch_namespace {
         Some(namespace) => Api::namespaced(client.clone(), namespace),
         None => Api::all(client.clone()),
@@ -103,7 +103,7 @@ pub async fn run(
             site_runner,
             site_api,
             (sites, sites_writer),
-            |_: &WordPressSite| {},
+            |_: &WordPressSite, _| {},
             site_pokes,
             settings.concurrency,
             stopped(shutdown),
@@ -218,6 +218,7 @@ async fn wake_others(
         site_poker,
         provider_poker,
     } = wakers;
+    let known_plans = plans.as_reader();
     let plan_watch = runner::secondary(
         Api::all(client.clone()),
         "Plan",
@@ -225,7 +226,7 @@ async fn wake_others(
         plans,
         {
             let (sites, poker) = (sites.clone(), site_poker.clone());
-            move |plan: &Plan| {
+            move |plan: &Plan, _| {
                 let name = plan.name_any();
                 // A reserved site keeps what it was given; only one that still waits cares.
                 poker.poke_where(&sites, |site| {
@@ -241,7 +242,7 @@ async fn wake_others(
         "Secret",
         opaque,
         secrets,
-        move |secret: &Secret| {
+        move |secret: &Secret, _| {
             let name = secret.name_any();
             let users: Vec<String> = providers
                 .state()
@@ -250,34 +251,46 @@ async fn wake_others(
                 .map(|p| p.name_any())
                 .collect();
             provider_poker.poke_where(&providers, |provider| users.contains(&provider.name_any()));
-            site_poker.poke_where(&sites, |site| needs_any(site, &users));
+            site_poker.poke_where(&sites, |site| needs_any(site, &known_plans, &users));
         },
     );
     tokio::join!(plan_watch, secret_watch);
 }
 
 /// Wakes the sites of a Provider whose spec changed; its status changes all the time and wakes nobody.
-fn provider_waker(sites: Cache<WordPressSite>, poker: Poker<WordPressSite>) -> impl FnMut(&Provider) + Send {
-    let mut generations: HashMap<String, Option<i64>> = HashMap::new();
-    move |provider: &Provider| {
+fn provider_waker(
+    sites: Cache<WordPressSite>,
+    plans: Cache<Plan>,
+    poker: Poker<WordPressSite>,
+) -> impl FnMut(&Provider, runner::Change) + Send {
+    let mut known: HashMap<String, (Option<String>, Option<i64>)> = HashMap::new();
+    move |provider: &Provider, change: runner::Change| {
         let name = provider.name_any();
-        let generation = provider
-            .metadata
-            .generation
-            .filter(|_| provider.metadata.deletion_timestamp.is_none());
-        let before = generations.insert(name.clone(), generation);
-        if before != Some(generation) {
-            poker.poke_where(&sites, |site| needs_any(site, std::slice::from_ref(&name)));
+        // One that was deleted and made anew begins at the same generation.
+        let now = (provider.uid(), provider.metadata.generation);
+        let news = match change {
+            runner::Change::Gone => known.remove(&name).is_some(),
+            runner::Change::Stored => known.insert(name.clone(), now.clone()) != Some(now),
+        };
+        if news {
+            poker.poke_where(&sites, |site| {
+                needs_any(site, &plans, std::slice::from_ref(&name))
+            });
         }
     }
 }
 
-/// Whether a site uses one of the Providers, or may use it once its Plan resolves.
-fn needs_any(site: &WordPressSite, names: &[String]) -> bool {
-    match site.status.as_ref().and_then(|status| status.providers.as_ref()) {
-        Some(used) => [&used.compute, &used.proxy, &used.dns]
-            .into_iter()
-            .any(|name| names.contains(name)),
-        None => !names.is_empty(),
+/// Whether a site uses one of the Providers, or will by its Plan. One without a Plan waits for that.
+fn needs_any(site: &WordPressSite, plans: &Cache<Plan>, names: &[String]) -> bool {
+    if let Some(used) = site.status.as_ref().and_then(|status| status.providers.as_ref()) {
+        let used = [&used.compute, &used.proxy, &used.dns];
+        return used.into_iter().any(|name| names.contains(name));
     }
+    let plan = plans.get(&reflector::ObjectRef::new(&site.spec.plan));
+    plan.and_then(|plan| plan.spec.wordpress.clone())
+        .is_some_and(|plan| {
+            [&plan.compute, &plan.proxy, &plan.dns]
+                .into_iter()
+                .any(|name| names.contains(name))
+        })
 }

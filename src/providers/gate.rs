@@ -4,6 +4,7 @@
 //! The limits sit at the call and not around the traits, because one trait method may be several calls
 //! and the back-end counts calls.
 
+use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -66,6 +67,8 @@ impl Meter for NoMeter {
 struct Breaker {
     failures: u32,
     open_until: Option<Instant>,
+    /// Message of the last failure of each call.
+    said: BTreeMap<&'static str, String>,
 }
 
 /// The gate of one Provider.
@@ -123,7 +126,7 @@ impl Gate {
                 format!("{call} refused: this is a dry run"),
             ));
         }
-        self.check_breaker()?;
+        self.check_breaker(call)?;
         let slot = self.slots.acquire().await.map_err(|_| {
             ProviderError::new(
                 ErrorKind::Unavailable,
@@ -141,29 +144,33 @@ impl Gate {
 
     /// Whether calls are being refused at the moment, for the Provider's status.
     pub fn breaker_open(&self) -> bool {
-        self.check_breaker().is_err()
+        self.check_breaker("").is_err()
     }
 
-    fn check_breaker(&self) -> Result<(), ProviderError> {
+    fn check_breaker(&self, call: &str) -> Result<(), ProviderError> {
         let breaker = self.breaker.lock().unwrap_or_else(PoisonError::into_inner);
         match breaker.open_until {
             Some(until) if Instant::now() < until => Err(ProviderError::new(
                 ErrorKind::Unavailable,
-                format!(
-                    "Provider {} has failed {} times in a row; waiting before the next call",
-                    self.provider, breaker.failures
-                ),
+                // The cause, in its own words: a message of the breaker's would take turns with it in every status.
+                breaker.said.get(call).cloned().unwrap_or_else(|| {
+                    format!(
+                        "Provider {} does not answer; waiting before the next call",
+                        self.provider
+                    )
+                }),
             )),
             _ => Ok(()),
         }
     }
 
-    fn count(&self, failed: bool) {
+    fn count(&self, call: &'static str, failure: Option<&ProviderError>) {
         let mut breaker = self.breaker.lock().unwrap_or_else(PoisonError::into_inner);
-        if !failed {
+        let Some(failure) = failure else {
             *breaker = Breaker::default();
             return;
-        }
+        };
+        breaker.said.insert(call, failure.message().to_owned());
         breaker.failures = breaker.failures.saturating_add(1);
         if breaker.failures >= BREAKER_THRESHOLD {
             breaker.open_until = Some(Instant::now() + BREAKER_PAUSE);
@@ -183,7 +190,8 @@ impl Admission<'_> {
             kind,
             Some(ErrorKind::Unavailable | ErrorKind::Ambiguous | ErrorKind::Unexpected)
         );
-        self.gate.count(failed);
+        self.gate
+            .count(self.call, result.as_ref().err().filter(|_| failed));
         self.gate.meter.record(CallRecord {
             provider: &self.gate.provider,
             call: self.call,

@@ -11,8 +11,8 @@
 
 mod admin;
 mod api_rules;
-mod chart;
 mod architecture;
+mod chart;
 mod container_host;
 mod contracts;
 mod convergence;
@@ -25,6 +25,7 @@ mod proxmox;
 mod queue;
 mod reverse_proxy;
 mod reverse_proxy_certificates;
+mod scenarios;
 mod secret_guard;
 mod site_life;
 mod transport;

@@ -3,11 +3,13 @@
 
 #![allow(dead_code)]
 
-use std::path::PathBuf;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use hostwright::api::{WordPressSite, WordPressSiteStatus};
+use hostwright::api::{Plan, Provider, ProviderStatus, WordPressSite, WordPressSiteStatus};
 use hostwright::controllers::operator::{self, Settings};
 use hostwright::controllers::runner::Pace;
 use hostwright::runtime::metrics::Metrics;
@@ -15,7 +17,8 @@ use hostwright::runtime::shutdown::{Shutdown, ShutdownTrigger};
 use hostwright::stage::{
     Backends, BackendsOptions, Cluster, ClusterOptions, OPERATOR_NAMESPACE, Pool, foundations, plan, site,
 };
-use kube::api::{DeleteParams, Patch, PatchParams};
+use k8s_openapi::api::core::v1::{Event, Secret};
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
 use kube::{Api, Client, ResourceExt};
 use serde_json::{Value, json};
 use tokio::runtime::{Builder, Runtime};
@@ -80,14 +83,27 @@ pub async fn shared() -> &'static Shared {
 }
 
 /// A client from a kubeconfig.
-pub async fn client(kubeconfig: &std::path::Path) -> Client {
+pub async fn client(kubeconfig: &Path) -> Client {
     hostwright::runtime::kubernetes::client(Some(kubeconfig.as_os_str()))
         .await
         .unwrap()
 }
 
 /// Waits until a look succeeds; its last answer is the failure's message.
-pub async fn eventually<T, F>(what: &str, mut look: impl FnMut() -> F) -> T
+pub async fn eventually<T, F>(what: &str, look: impl FnMut() -> F) -> T
+where
+    F: Future<Output = Result<T, String>>,
+{
+    eventually_within(PATIENCE, LOOK, what, look).await
+}
+
+/// As [`eventually`], with another patience and another pause between two looks.
+pub async fn eventually_within<T, F>(
+    patience: Duration,
+    pause: Duration,
+    what: &str,
+    mut look: impl FnMut() -> F,
+) -> T
 where
     F: Future<Output = Result<T, String>>,
 {
@@ -95,13 +111,59 @@ where
     loop {
         match look().await {
             Ok(value) => return value,
-            Err(seen) if begun.elapsed() > PATIENCE => {
-                panic!("{what}: not within {PATIENCE:?}; last seen: {seen}")
+            Err(seen) if begun.elapsed() > patience => {
+                panic!("{what}: not within {patience:?}; last seen: {seen}")
             }
-            Err(_) => tokio::time::sleep(LOOK).await,
+            Err(_) => tokio::time::sleep(pause).await,
         }
     }
 }
+
+/// Everything that an operator logs, at the most talkative level.
+#[derive(Clone, Default)]
+pub struct Logs(Arc<Mutex<Vec<u8>>>);
+
+impl Logs {
+    /// The text so far.
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.0.lock().unwrap()).into_owned()
+    }
+}
+
+impl std::io::Write for Logs {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Sum of the counters of one metric whose labels contain all these texts.
+pub fn sum_of(metrics: &Metrics, metric: &str, labels: &[&str]) -> u64 {
+    let text = metrics.encode().unwrap();
+    let lines = text.lines().filter(|line| {
+        line.strip_prefix(metric)
+            .is_some_and(|rest| rest.starts_with('{') && labels.iter().all(|label| rest.contains(label)))
+    });
+    let numbers = lines.filter_map(|line| line.rsplit_once(' ')?.1.parse::<u64>().ok());
+    numbers.sum()
+}
+
+/// Calls of the check of a Provider. Operators of other tests see all Providers too and may start one.
+const HEALTH_CALLS: [&str; 9] = [
+    "version",
+    "access.permissions",
+    "npm.account",
+    "npm.schema",
+    "npm.welcome",
+    "tokens.verify",
+    "dns_records.sample",
+    "zones.list",
+    "npm.login",
+];
 
 /// One running operator. `kill` ends it as kill -9 would: whatever it was doing is dropped where it stands.
 pub struct Operator {
@@ -112,6 +174,58 @@ pub struct Operator {
 }
 
 impl Operator {
+    /// Writes of sites so far, failed ones too, without events, which follow later.
+    pub fn site_writes(&self) -> u64 {
+        let of = |verb: &str| {
+            let labels = ["kind=\"WordPressSite\"", verb];
+            sum_of(&self.metrics, "hostwright_api_writes_total", &labels)
+        };
+        of("\"status\"") + of("\"metadata\"") + of("\"secret\"")
+    }
+
+    /// Calls to the world's back-ends for sites so far, by name.
+    pub fn calls(&self, world: &World) -> BTreeMap<String, u64> {
+        let text = self.metrics.encode().unwrap();
+        let prefix = format!("hostwright_outside_calls_total{{provider=\"{}", world.pool.name);
+        let mut calls = BTreeMap::new();
+        for line in text.lines().filter(|line| line.starts_with(&prefix)) {
+            let name = line
+                .split("call=\"")
+                .nth(1)
+                .and_then(|rest| rest.split('"').next());
+            let count = line
+                .rsplit_once(' ')
+                .and_then(|(_, count)| count.parse::<u64>().ok());
+            if let (Some(name), Some(count)) = (name, count)
+                && !HEALTH_CALLS.contains(&name)
+            {
+                *calls.entry(name.to_owned()).or_default() += count;
+            }
+        }
+        calls
+    }
+
+    /// Waits until nothing is called and written any more, and then makes sure that it stays so for a while.
+    pub async fn assert_quiet(&self, world: &World) {
+        const REST: Duration = Duration::from_millis(400);
+        const WATCHED: Duration = Duration::from_millis(1_200);
+        let counts = || (self.calls(world), self.site_writes());
+        eventually("the operator comes to rest", || async {
+            let before = counts();
+            tokio::time::sleep(REST).await;
+            let after = counts();
+            if before == after {
+                Ok(())
+            } else {
+                Err(format!("{before:?} then {after:?}"))
+            }
+        })
+        .await;
+        let before = counts();
+        tokio::time::sleep(WATCHED).await;
+        assert_eq!(before, counts(), "calls or writes grow although nothing changes");
+    }
+
     /// Ends it in the middle of whatever it is doing.
     pub fn kill(mut self) {
         if let Some(runtime) = self.runtime.take() {
@@ -165,20 +279,35 @@ impl World {
     /// A world whose back-ends behave as told.
     pub async fn with(options: BackendsOptions, pool: Pool) -> Self {
         let shared = shared().await;
+        Self::on(&shared.admin, &shared.operator, options, pool).await
+    }
+
+    /// A world on a cluster of its own.
+    pub async fn on_cluster(cluster: &Cluster, options: BackendsOptions, pool: Pool) -> Self {
+        Self::on(
+            cluster.admin_kubeconfig(),
+            cluster.operator_kubeconfig(),
+            options,
+            pool,
+        )
+        .await
+    }
+
+    async fn on(admin: &Path, operator: &Path, options: BackendsOptions, pool: Pool) -> Self {
         let number = WORLDS.fetch_add(1, Ordering::SeqCst);
         let namespace = format!("world-{number}");
         let pool = Pool {
             name: format!("w{number}-"),
             ..pool
         };
-        let admin = client(&shared.admin).await;
+        let admin = client(admin).await;
         let backends = Backends::start(options).await.unwrap();
         let world = Self {
             namespace: namespace.clone(),
             admin,
             backends,
             pool,
-            operator_kubeconfig: shared.operator.clone(),
+            operator_kubeconfig: operator.to_owned(),
             pace: pace(),
         };
         world
@@ -214,6 +343,25 @@ impl World {
 
     /// Starts an operator for this namespace.
     pub async fn operator(&self) -> Operator {
+        self.start(None).await
+    }
+
+    /// Starts an operator whose logs are kept, down to the last detail.
+    pub async fn operator_with_logs(&self) -> (Operator, Logs) {
+        let logs = Logs::default();
+        (
+            self.start(Some((logs.clone(), tracing::Level::TRACE))).await,
+            logs,
+        )
+    }
+
+    /// Starts an operator of which only warnings and errors are kept.
+    pub async fn operator_with_warnings(&self) -> (Operator, Logs) {
+        let logs = Logs::default();
+        (self.start(Some((logs.clone(), tracing::Level::WARN))).await, logs)
+    }
+
+    async fn start(&self, logs: Option<(Logs, tracing::Level)>) -> Operator {
         let settings = Settings {
             cluster: self.namespace.parse().unwrap(),
             namespace: OPERATOR_NAMESPACE.to_owned(),
@@ -221,11 +369,21 @@ impl World {
             concurrency: 32,
             pace: self.pace,
         };
-        let runtime = Builder::new_multi_thread()
-            .worker_threads(2)
-            .enable_all()
-            .build()
-            .unwrap();
+        let mut builder = Builder::new_multi_thread();
+        builder.worker_threads(2).enable_all();
+        if let Some((logs, level)) = logs {
+            // For the threads of this operator only: those of other tests go on in silence.
+            let subscriber = tracing_subscriber::fmt()
+                .with_max_level(level)
+                .with_ansi(false)
+                .with_writer(move || logs.clone())
+                .finish();
+            let dispatch = tracing::Dispatch::new(subscriber);
+            builder.on_thread_start(move || {
+                std::mem::forget(tracing::dispatcher::set_default(&dispatch));
+            });
+        }
+        let runtime = builder.build().unwrap();
         let (trigger, shutdown) = Shutdown::manual();
         let metrics = Metrics::new();
         let (finished, done) = tokio::sync::oneshot::channel();
@@ -367,6 +525,135 @@ impl World {
             Err(kube::Error::Api(status)) => Err(status.message.clone()),
             other => Ok(other.unwrap()),
         }
+    }
+
+    /// Merges a patch into one of the world's Providers.
+    pub async fn patch_provider(&self, name: &str, patch: Value) {
+        let api: Api<Provider> = Api::all(self.admin.clone());
+        let name = self.provider(name);
+        api.patch(&name, &PatchParams::default(), &Patch::Merge(&patch))
+            .await
+            .unwrap();
+    }
+
+    /// Merges a patch into the world's Plan.
+    pub async fn patch_plan(&self, patch: Value) {
+        let api: Api<Plan> = Api::all(self.admin.clone());
+        api.patch(&self.plan(), &PatchParams::default(), &Patch::Merge(&patch))
+            .await
+            .unwrap();
+    }
+
+    /// Merges a patch into the Secret of one of the world's Providers.
+    pub async fn patch_secret(&self, name: &str, patch: Value) {
+        let name = self.provider(name);
+        self.secrets()
+            .patch(&name, &PatchParams::default(), &Patch::Merge(&patch))
+            .await
+            .unwrap();
+    }
+
+    /// Secrets of the operator's namespace.
+    pub fn secrets(&self) -> Api<Secret> {
+        Api::namespaced(self.admin.clone(), OPERATOR_NAMESPACE)
+    }
+
+    /// Deletes a Provider of the world and returns its manifest.
+    pub async fn take_provider(&self, name: &str) -> Value {
+        let api: Api<Provider> = Api::all(self.admin.clone());
+        api.delete(&self.provider(name), &DeleteParams::default())
+            .await
+            .unwrap();
+        self.manifest("Provider", name)
+    }
+
+    /// One of the world's foundations as it was applied at the start.
+    pub fn manifest(&self, kind: &str, name: &str) -> Value {
+        let name = self.provider(name);
+        let all = foundations(&self.backends, &self.pool);
+        let mut found = all
+            .into_iter()
+            .filter(|object| object["kind"] == kind && object["metadata"]["name"] == name);
+        found.next().unwrap()
+    }
+
+    /// Status of one of the world's Providers.
+    pub async fn provider_status(&self, name: &str) -> ProviderStatus {
+        let api: Api<Provider> = Api::all(self.admin.clone());
+        let provider = api.get(&self.provider(name)).await.unwrap();
+        provider.status.unwrap_or_default()
+    }
+
+    /// Waits until a Provider's status is as asked.
+    pub async fn wait_for_provider(
+        &self,
+        name: &str,
+        what: &str,
+        holds: impl Fn(&ProviderStatus) -> bool,
+    ) -> ProviderStatus {
+        eventually(&format!("Provider {name}: {what}"), || async {
+            let status = self.provider_status(name).await;
+            if holds(&status) {
+                Ok(status)
+            } else {
+                Err(format!("{status:?}"))
+            }
+        })
+        .await
+    }
+
+    /// Sets the annotation that asks for a pass.
+    pub async fn ask_for_a_pass(&self, name: &str, token: &str) {
+        let patch = json!({"metadata": {"annotations": {hostwright::api::RECONCILE_AT_ANNOTATION: token}}});
+        self.patch(name, patch).await;
+    }
+
+    /// Sets or removes the annotation that pauses a site.
+    pub async fn pause(&self, name: &str, paused: bool) {
+        let value = if paused { json!("true") } else { Value::Null };
+        let patch = json!({"metadata": {"annotations": {hostwright::api::PAUSED_ANNOTATION: value}}});
+        self.patch(name, patch).await;
+    }
+
+    /// Events of the namespace about an object of this name, oldest first, as `reason: note`.
+    pub async fn events(&self, name: &str) -> Vec<String> {
+        let api: Api<Event> = Api::namespaced(self.admin.clone(), &self.namespace);
+        let all = api.list(&ListParams::default()).await.unwrap();
+        let mut events: Vec<(Option<jiff::Timestamp>, String)> = all
+            .into_iter()
+            .filter(|event| event.involved_object.name.as_deref() == Some(name))
+            .map(|event| {
+                let text = format!(
+                    "{}: {}",
+                    event.reason.unwrap_or_default(),
+                    event.message.unwrap_or_default()
+                );
+                (event.event_time.map(|time| time.0), text)
+            })
+            .collect();
+        events.sort();
+        events.into_iter().map(|(_, text)| text).collect()
+    }
+
+    /// Waits for a refusal: `Synced` and `Ready` are both false for this reason, and the message names all of
+    /// `words`.
+    pub async fn wait_for_refusal(&self, name: &str, reason: &str, words: &[&str]) {
+        let what = format!("{name} is refused: {reason} with {words:?}");
+        eventually(&what, || async {
+            let status = self.status(name).await;
+            let refused = |kind: &str| {
+                status.conditions.iter().any(|c| {
+                    let said = words.iter().all(|word| c.message.contains(word));
+                    c.type_ == kind && c.status == "False" && c.reason == reason && said
+                })
+            };
+            if refused("Synced") && refused("Ready") {
+                Ok(())
+            } else {
+                Err(format!("{status:?}"))
+            }
+        })
+        .await;
     }
 
     /// Removes the world's cluster-wide objects, so that other worlds' operators do not ask for dead back-ends.

@@ -28,7 +28,7 @@ pub use events::Events;
 pub use kind::{Acted, Kind, Managed, Next, Outcome, Plan, Subject};
 pub use schedule::{Pace, Schedule, Turn};
 pub use store::{Store, StoreError, trimmed};
-pub use watch::{Poker, run, secondary};
+pub use watch::{Change, Poker, run, secondary};
 
 /// Rounds of one pass. A site needs about six to be made; more means that the plan does not converge.
 const ROUNDS_MAX: u32 = 24;

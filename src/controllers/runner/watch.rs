@@ -1,7 +1,8 @@
 //! Watches: the primary one with its cache, and secondary ones that wake objects.
 
+use std::collections::HashMap;
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures::{Stream, StreamExt, TryStreamExt};
 use kube::core::DeserializeGuard;
@@ -61,12 +62,74 @@ impl<K: Managed> Poker<K> {
     }
 }
 
+/// What a watch says about an object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Change {
+    /// It exists, as shown.
+    Stored,
+    /// It is gone.
+    Gone,
+}
+
+/// Turns the events of a watch into changes that are told when the cache has them. A list that is begun anew
+/// replaces the cache only at its end, and what has vanished meanwhile is told as gone.
+struct Changes<K: Managed> {
+    cache: Cache<K>,
+    before: HashMap<ObjectRef<K>, Arc<K>>,
+    listed: Vec<K>,
+}
+
+impl<K: Managed> Changes<K> {
+    fn new(cache: Cache<K>) -> Self {
+        Self {
+            cache,
+            before: HashMap::new(),
+            listed: Vec::new(),
+        }
+    }
+
+    /// Called with the event before the cache takes it, and once it has.
+    fn before_cache(&mut self, event: &Event<K>) {
+        if matches!(event, Event::Init) {
+            let known = self.cache.state();
+            self.before = known
+                .into_iter()
+                .map(|object| (ObjectRef::from_obj(object.as_ref()), object))
+                .collect();
+            self.listed.clear();
+        }
+    }
+
+    fn after_cache(&mut self, event: &Event<K>, mut tell: impl FnMut(&K, Change)) {
+        match event {
+            Event::Apply(object) => tell(object, Change::Stored),
+            Event::Delete(object) => tell(object, Change::Gone),
+            Event::Init => {}
+            Event::InitApply(object) => self.listed.push(object.clone()),
+            Event::InitDone => {
+                let mut vanished = std::mem::take(&mut self.before);
+                for object in std::mem::take(&mut self.listed) {
+                    if let Some(known) = vanished.remove(&ObjectRef::from_obj(&object))
+                        && known.uid() != object.uid()
+                    {
+                        tell(&known, Change::Gone);
+                    }
+                    tell(&object, Change::Stored);
+                }
+                for object in vanished.values() {
+                    tell(object, Change::Gone);
+                }
+            }
+        }
+    }
+}
+
 /// Runs the controller of a kind until `stop`. `changed` is told of every change that the watch shows.
 pub async fn run<K: Kind>(
     runner: Arc<Runner<K>>,
     api: Api<DeserializeGuard<K::Object>>,
     cache: (Cache<K::Object>, reflector::store::Writer<K::Object>),
-    mut changed: impl FnMut(&K::Object) + Send + 'static,
+    mut changed: impl FnMut(&K::Object, Change) + Send + 'static,
     pokes: mpsc::UnboundedReceiver<ObjectRef<K::Object>>,
     concurrency: u16,
     stop: impl Future<Output = ()> + Send + Sync + 'static,
@@ -76,22 +139,25 @@ pub async fn run<K: Kind>(
     let (reader, writer) = cache;
     let kind = Arc::clone(&runner.kind);
     let schedule = Arc::clone(&runner.schedule);
-    let mut seen = move |event: &Event<K::Object>| match event {
-        Event::Apply(object) | Event::InitApply(object) => {
-            kind.seen(object);
-            schedule.notice(object);
-            changed(object);
+    let mut tell = move |object: &K::Object, change: Change| {
+        match change {
+            Change::Stored => {
+                kind.seen(object);
+                schedule.notice(object);
+            }
+            Change::Gone => {
+                kind.gone(object);
+                schedule.forget(&object.uid().unwrap_or_default());
+            }
         }
-        Event::Delete(object) => {
-            kind.gone(object);
-            changed(object);
-            schedule.forget(&object.uid().unwrap_or_default());
-        }
-        Event::Init | Event::InitDone => {}
+        changed(object, change);
     };
+    let changes = Arc::new(Mutex::new(Changes::new(reader.clone())));
+    let earlier = Arc::clone(&changes);
     let objects = guarded::<K::Object>(api, K::KIND.label(), watcher::Config::default())
-        .inspect_ok(move |event| seen(event))
+        .inspect_ok(move |event| locked(&earlier).before_cache(event))
         .reflect(writer)
+        .inspect_ok(move |event| locked(&changes).after_cache(event, &mut tell))
         .applied_objects();
     let pokes = futures::stream::unfold(pokes, |mut pokes| async move {
         pokes.recv().await.map(|poke| (poke, pokes))
@@ -110,22 +176,28 @@ pub async fn run<K: Kind>(
         .await;
 }
 
-/// Watches another kind into a cache and calls `changed` for every change after the first list.
+fn locked<K: Managed>(changes: &Mutex<Changes<K>>) -> MutexGuard<'_, Changes<K>> {
+    changes.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Watches another kind into a cache and calls `changed` for every change, once the cache has it.
 pub async fn secondary<K>(
     api: Api<DeserializeGuard<K>>,
     name: &'static str,
     config: watcher::Config,
     writer: reflector::store::Writer<K>,
-    mut changed: impl FnMut(&K) + Send,
+    mut changed: impl FnMut(&K, Change) + Send,
 ) where
     K: Managed,
 {
-    let stream = guarded::<K>(api, name, config).reflect(writer);
+    let changes = Mutex::new(Changes::new(writer.as_reader()));
+    let stream = guarded::<K>(api, name, config)
+        .inspect_ok(|event| locked(&changes).before_cache(event))
+        .reflect(writer);
     let mut stream = std::pin::pin!(stream);
     while let Some(event) = stream.next().await {
         match event {
-            Ok(Event::Apply(object) | Event::Delete(object) | Event::InitApply(object)) => changed(&object),
-            Ok(Event::Init | Event::InitDone) => {}
+            Ok(event) => locked(&changes).after_cache(&event, &mut changed),
             Err(error) => tracing::debug!(%error, kind = name, "the watch broke and is begun again"),
         }
     }

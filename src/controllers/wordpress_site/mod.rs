@@ -152,11 +152,13 @@ impl Kind for SiteKind {
         if !waits || subject.is_paused() {
             self.ledger.leave_queue(&subject.uid());
         }
-        let holds = subject
-            .status
-            .tasks
-            .iter()
-            .any(|task| needs_place(task.operation));
+        // Nobody looks at the task of a paused site, so that its end would not be noticed.
+        let holds = !subject.is_paused()
+            && subject
+                .status
+                .tasks
+                .iter()
+                .any(|task| needs_place(task.operation));
         if !holds {
             for uid in self.ledger.leave_place(&subject.uid()) {
                 self.poke(&uid);

@@ -12,7 +12,7 @@ use super::resolve::{Backends, Resolved};
 use super::site::{Fact, NameCheck, Observed, Reservation, Steady, Terms, Vacancy};
 use super::{SiteKind, SiteSubject};
 use crate::api::condition::{is_true, kinds};
-use crate::api::{WordPressSite, WordPressSiteStatus};
+use crate::api::{DeletionPolicy, WordPressSite, WordPressSiteStatus};
 use crate::domain::{DnsLabel, Fqdn};
 use crate::providers::ProviderError;
 use crate::providers::container_host::{Operation, TaskId};
@@ -28,6 +28,9 @@ const CHOICE_AGE: Duration = Duration::from_secs(1);
 impl SiteKind {
     /// Fills in what is unread and needed.
     pub(super) async fn look(&self, subject: &SiteSubject, mut known: Observed) -> Observed {
+        if subject.deleting && subject.object.spec.deletion_policy == DeletionPolicy::Retain {
+            return known;
+        }
         let resolved = match self.resolve(subject) {
             Ok(resolved) => resolved,
             Err(refusal) => {
@@ -103,7 +106,7 @@ impl SiteKind {
             let (orphan, in_use, names) = (orphan?, in_use?, names?);
             // What others hold is read last and under the turn, so that nobody else reserves in between.
             let turn = self.ledger.turn().await;
-            let taken = self.ledger.taken(&compute.name);
+            let taken = self.ledger.taken_by_others(&compute.name, &uid);
             Ok(Vacancy {
                 taken,
                 in_use,

@@ -32,8 +32,8 @@ pub fn gone(status: &WordPressSiteStatus, policy: DeletionPolicy, observed: &Obs
     };
     if let Some(refusal) = &observed.refusal {
         let message = format!(
-            "{} Or set deletionPolicy to Retain, then nothing outside is removed.",
-            refusal.message
+            "{}; or set deletionPolicy to Retain, then nothing outside is removed.",
+            refusal.message.trim_end_matches('.')
         );
         return blocked(
             verdict,
@@ -52,6 +52,10 @@ pub fn gone(status: &WordPressSiteStatus, policy: DeletionPolicy, observed: &Obs
     }
     let container = match &observed.container {
         Fact::Unread => return wait(verdict, Next::Again { persist: false }),
+        // The number is a virtual machine's: somebody else's, as a container without our mark is.
+        Fact::Unknown(error) if error.kind() == ErrorKind::Conflict => {
+            return outside(verdict, terms, &reservation, observed);
+        }
         Fact::Unknown(error) => return failed(verdict, kinds::CONTAINER_READY, error),
         Fact::Known(container) => container.as_ref(),
     };

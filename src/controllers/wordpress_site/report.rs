@@ -51,6 +51,10 @@ pub fn status(
             Err(error) => verdict.failed(part_of(action), error),
         }
     }
+    if verdict.is_good(kinds::INSTALL_READY) && status.credentials_secret.is_none() {
+        // A golden template installs by itself, and an answer may have been lost: the passwords lie there all the same.
+        status.credentials_secret = Some(super::secret::name_of(&subject.object));
+    }
     status.phase = Some(verdict.phase);
     status.conditions = merge(&subject.status.conditions, &findings(&verdict), generation, now);
     status

@@ -232,6 +232,11 @@ impl CloudflareSim {
         records
     }
 
+    /// Adds an active zone, as a person does in the interface; returns its id.
+    pub fn add_zone(&self, name: &str) -> String {
+        self.lock().add_zone(name.to_owned(), "active")
+    }
+
     /// Adds a record as somebody else would; returns its id, `None` for an unknown zone. Nothing is checked,
     /// so that any situation can be made.
     pub fn add_foreign_record(

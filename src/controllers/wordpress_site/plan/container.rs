@@ -201,6 +201,27 @@ pub fn creation(task: &TaskRecord) -> SiteTask {
     }
 }
 
+/// The number is that of a guest that cannot be ours at all, a virtual machine.
+pub(super) fn strange(mut verdict: Verdict, status: &WordPressSiteStatus, error: &ProviderError) -> SitePlan {
+    if status.node.is_none() {
+        verdict.choose_again = true;
+        return wait(verdict, Next::Again { persist: false });
+    }
+    let message = format!(
+        "{}. Restore the site's container under its number, or delete this object.",
+        error.message()
+    );
+    verdict.working(kinds::CONTAINER_READY, reasons::CONFLICT, message.clone());
+    blocked(
+        verdict,
+        Block {
+            reason: reasons::CONFLICT,
+            message,
+            keeps_ready: false,
+        },
+    )
+}
+
 pub(super) fn not_ours(
     mut verdict: Verdict,
     status: &WordPressSiteStatus,

@@ -72,6 +72,9 @@ pub fn live(status: &WordPressSiteStatus, observed: &Observed, now: Timestamp) -
     }
     match &observed.container {
         Fact::Unread => wait(verdict, Next::Again { persist: false }),
+        Fact::Unknown(error) if error.kind() == ErrorKind::Conflict => {
+            container::strange(verdict, status, error)
+        }
         Fact::Unknown(error) => failed(verdict, kinds::CONTAINER_READY, error),
         Fact::Known(None) => container::create(verdict, status, terms, &reservation, observed),
         Fact::Known(Some(container)) => present(verdict, status, terms, &reservation, container, observed),

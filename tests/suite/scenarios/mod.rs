@@ -1,0 +1,17 @@
+//! What happens to sites when something is missing, in the way, broken, paused or taken away: on the real API
+//! server, with all back-ends simulated.
+
+mod asked_passes;
+mod conflicts;
+mod crowd;
+mod deletions;
+mod golden_template;
+mod high_availability;
+mod lost_containers;
+mod outages;
+mod pauses;
+mod provider_health;
+mod refused_references;
+mod refused_resources;
+mod restarts;
+mod secrecy;
