@@ -41,7 +41,13 @@ async fn the_api_server_takes_every_file() {
     for file in FILES {
         let path = folder.join(file);
         // Strict: a field that nobody knows is a mistake, not a warning.
-        let arguments = ["apply", "--server-side", "--dry-run=server", "--validate=strict", "-f"];
+        let arguments = [
+            "apply",
+            "--server-side",
+            "--dry-run=server",
+            "--validate=strict",
+            "-f",
+        ];
         let said = cluster
             .kubectl(&[&arguments[..], &[path.to_str().unwrap()]].concat(), "")
             .await;

@@ -11,8 +11,8 @@
 
 mod admin;
 mod api_rules;
-mod chart;
 mod architecture;
+mod chart;
 mod container_host;
 mod contracts;
 mod convergence;

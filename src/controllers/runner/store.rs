@@ -139,7 +139,8 @@ impl<K: Kind> Store<K> {
 /// times of one second. It must never become a patch of its own: `status: null` removes the whole status.
 fn change<S: Serialize>(before: &S, after: &S) -> Result<Option<Value>, StoreError> {
     let value = |status: &S| {
-        serde_json::to_value(status).map_err(|error| StoreError::Api(Box::new(kube::Error::SerdeError(error))))
+        serde_json::to_value(status)
+            .map_err(|error| StoreError::Api(Box::new(kube::Error::SerdeError(error))))
     };
     Ok(merge_patch(&value(before)?, &value(after)?))
 }
