@@ -11,7 +11,7 @@ mod scene;
 mod story;
 mod table;
 
-use std::io::{IsTerminal, stdout};
+use std::io::{self, IsTerminal, stdout};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -117,8 +117,7 @@ async fn play(
         () = &mut stop => return interrupted(settings),
     };
     clock.step(&format!(
-        "The stage is set: API server {}, Proxmox VE, Nginx Proxy Manager, Cloudflare and SSH simulated, \
-         other people's things there, the operator is ready",
+        "The stage is set: API server {}, back-ends with other people's things in them, the operator",
         scene.cluster.server()
     ));
     let result = if settings.once {
@@ -170,7 +169,7 @@ async fn show(scene: &mut Scene, clock: &mut Clock) -> Result<(), StageError> {
                 )));
             }
             if let Some(screen) = &mut screen {
-                screen.leave();
+                screen.wipe().map_err(terminal_gone)?;
             }
             clock.say(&format!(
                 "The operator ended ({status}); it is started again, as Kubernetes would"
@@ -186,7 +185,7 @@ async fn show(scene: &mut Scene, clock: &mut Clock) -> Result<(), StageError> {
         if !told && look.are_ready(SITES) {
             told = true;
             if let Some(screen) = &mut screen {
-                screen.leave();
+                screen.wipe().map_err(terminal_gone)?;
             }
             println!();
             clock.step("Three sites are Ready");
@@ -207,8 +206,12 @@ async fn draw(screen: &mut Screen, scene: &Scene, clock: &Clock, look: &Look) ->
         clock.begun.elapsed().as_secs_f64(),
         short(&scene.operator_log())
     );
-    screen.draw(look, &last).await.map_err(|source| StageError::Io {
+    screen.draw(look, &last).await.map_err(terminal_gone)
+}
+
+fn terminal_gone(source: io::Error) -> StageError {
+    StageError::Io {
         what: "the terminal is gone".to_owned(),
         source,
-    })
+    }
 }

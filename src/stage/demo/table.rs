@@ -182,9 +182,19 @@ impl Screen {
         out.flush()
     }
 
-    /// The next draw begins below what stands there now.
-    pub fn leave(&mut self) {
+    /// Takes the table away, so that other lines can stand in its place. The next draw begins below them.
+    ///
+    /// # Errors
+    /// When the terminal is gone.
+    pub fn wipe(&mut self) -> io::Result<()> {
+        if self.drawn == 0 {
+            return Ok(());
+        }
+        let text = format!("\x1b[{}A\r\x1b[J", self.drawn);
         self.drawn = 0;
+        let mut out = io::stdout().lock();
+        out.write_all(text.as_bytes())?;
+        out.flush()
     }
 
     async fn follow_size(&mut self) {
