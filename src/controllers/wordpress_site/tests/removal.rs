@@ -64,7 +64,7 @@ fn what_is_asked_and_what_can_be_done() {
             &[(
                 "Block",
                 reasons::PROVIDER_NOT_FOUND,
-                "Or set deletionPolicy to Retain",
+                "or set deletionPolicy to Retain",
             )],
         ),
         (
