@@ -14,11 +14,11 @@ use super::{SiteKind, SiteSubject};
 use crate::api::condition::{is_true, kinds};
 use crate::api::{DeletionPolicy, WordPressSite, WordPressSiteStatus};
 use crate::domain::{DnsLabel, Fqdn};
-use crate::providers::ProviderError;
 use crate::providers::container_host::{Operation, TaskId};
 use crate::providers::dns_host::ZoneId;
 use crate::providers::reverse_proxy::ProxySurvey;
 use crate::providers::site_installer::{InstallState, InstallTarget};
+use crate::providers::{ErrorKind, ProviderError};
 
 /// Age of a bulk read that is good enough for a settled site: a wave of triggers shares one read.
 const STEADY_AGE: Duration = Duration::from_secs(20);
@@ -217,6 +217,12 @@ impl SiteKind {
         known: &mut Observed,
     ) {
         let Backends { compute, proxy, .. } = &resolved.backends;
+        if let Fact::Unknown(error) = &known.container
+            && error.kind() == ErrorKind::Conflict
+        {
+            // A lock is a conflict too. Only a fresh list tells whether the number is a virtual machine's.
+            known.survey = compute.survey(Duration::ZERO).await.into();
+        }
         let Some(container) = known.container.known() else {
             return;
         };

@@ -72,7 +72,7 @@ pub fn live(status: &WordPressSiteStatus, observed: &Observed, now: Timestamp) -
     }
     match &observed.container {
         Fact::Unread => wait(verdict, Next::Again { persist: false }),
-        Fact::Unknown(error) if error.kind() == ErrorKind::Conflict => {
+        Fact::Unknown(error) if observed.is_machine(reservation.vmid) => {
             container::strange(verdict, status, error)
         }
         Fact::Unknown(error) => failed(verdict, kinds::CONTAINER_READY, error),
