@@ -211,6 +211,22 @@ impl Ledger {
         free
     }
 
+    /// Whether the site has a place or could take one now; if not it stands in the queue.
+    pub fn may_enter(&self, compute: &str, places: usize, uid: &str) -> bool {
+        let mut state = self.lock();
+        let queue = state.queues.entry(compute.to_owned()).or_default();
+        let position = queue.waiting.iter().position(|other| other == uid);
+        if queue.holders.contains(uid)
+            || queue.holders.len() + position.unwrap_or(queue.waiting.len()) < places
+        {
+            return true;
+        }
+        if position.is_none() {
+            queue.waiting.push_back(uid.to_owned());
+        }
+        false
+    }
+
     /// Takes a place among those that create or destroy on a Provider; `false` puts the site into the queue.
     pub fn take_place(&self, compute: &str, places: usize, uid: &str) -> bool {
         let mut state = self.lock();

@@ -153,12 +153,12 @@ impl Gate {
             Some(until) if Instant::now() < until => Err(ProviderError::new(
                 ErrorKind::Unavailable,
                 // The cause, in its own words: a message of the breaker's would take turns with it in every status.
-                breaker.said.get(call).cloned().unwrap_or_else(|| {
-                    format!(
-                        "Provider {} does not answer; waiting before the next call",
-                        self.provider
-                    )
-                }),
+                breaker
+                    .said
+                    .get(call)
+                    .or_else(|| breaker.said.values().next())
+                    .cloned()
+                    .unwrap_or_default(),
             )),
             _ => Ok(()),
         }

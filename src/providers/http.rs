@@ -263,13 +263,19 @@ impl HttpClient {
             match tokio::time::timeout(call.timeout, request.send()).await {
                 Ok(Ok(response)) => return self.read(response, call).await,
                 Ok(Err(error)) if error.is_connect() => {
-                    last = Some(unavailable(call, "nobody answers there").with_detail(chain(&error)));
+                    last = Some(
+                        unavailable(self.gate.provider(), "nobody answers there").with_detail(chain(&error)),
+                    );
                 }
-                Ok(Err(error)) => return Err(lost(call, "the connection broke").with_detail(chain(&error))),
-                Err(_) => return Err(lost(call, "no answer in time")),
+                Ok(Err(error)) => {
+                    return Err(
+                        lost(call, self.gate.provider(), "the connection broke").with_detail(chain(&error))
+                    );
+                }
+                Err(_) => return Err(lost(call, self.gate.provider(), "no answer in time")),
             }
         }
-        Err(last.unwrap_or_else(|| unavailable(call, "no address to ask")))
+        Err(last.unwrap_or_else(|| unavailable(self.gate.provider(), "no address to ask")))
     }
 
     fn request(&self, base: &str, call: &Call) -> reqwest::RequestBuilder {
@@ -319,8 +325,12 @@ impl HttpClient {
                         body,
                     });
                 }
-                Ok(Err(error)) => return Err(lost(call, "the answer was cut off").with_detail(chain(&error))),
-                Err(_) => return Err(lost(call, "the answer did not end in time")),
+                Ok(Err(error)) => {
+                    return Err(
+                        lost(call, self.gate.provider(), "the answer was cut off").with_detail(chain(&error))
+                    );
+                }
+                Err(_) => return Err(lost(call, self.gate.provider(), "the answer did not end in time")),
             }
         }
     }
@@ -330,18 +340,20 @@ fn invalid(message: impl Into<String>) -> ProviderError {
     ProviderError::new(ErrorKind::Invalid, message)
 }
 
-fn unavailable(call: &Call, what: &str) -> ProviderError {
-    ProviderError::new(ErrorKind::Unavailable, format!("{}: {what}", call.name))
+/// Without the name of the call: of several reads at the same time any may fail first, and the status must not
+/// change with it.
+fn unavailable(provider: &str, what: &str) -> ProviderError {
+    ProviderError::new(ErrorKind::Unavailable, format!("Provider {provider}: {what}"))
 }
 
 /// A missing answer: harmless for a read, unknown for a write.
-fn lost(call: &Call, what: &str) -> ProviderError {
+fn lost(call: &Call, provider: &str, what: &str) -> ProviderError {
     match call.effect {
-        Effect::Read => unavailable(call, what),
+        Effect::Read => unavailable(provider, what),
         Effect::Write => ProviderError::new(
             ErrorKind::Ambiguous,
             format!(
-                "{}: {what}; it may have had its effect and is looked up before the next try",
+                "Provider {provider}: {what} after {}; it may have had its effect and is looked up before the next try",
                 call.name
             ),
         ),

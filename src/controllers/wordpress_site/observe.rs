@@ -7,18 +7,18 @@ use std::time::Duration;
 use futures::future::{join, join_all};
 use kube::ResourceExt;
 
-use super::plan::{is_quiet, only_install_awaited, only_snapshot_missing};
+use super::plan::{is_quiet, only_a_place_awaited, only_install_awaited, only_snapshot_missing};
 use super::resolve::{Backends, Resolved};
 use super::site::{Fact, NameCheck, Observed, Reservation, Steady, Terms, Vacancy};
 use super::{SiteKind, SiteSubject};
 use crate::api::condition::{is_true, kinds};
 use crate::api::{DeletionPolicy, WordPressSite, WordPressSiteStatus};
 use crate::domain::{DnsLabel, Fqdn};
-use crate::providers::ProviderError;
 use crate::providers::container_host::{Operation, TaskId};
 use crate::providers::dns_host::ZoneId;
 use crate::providers::reverse_proxy::ProxySurvey;
 use crate::providers::site_installer::{InstallState, InstallTarget};
+use crate::providers::{ErrorKind, ProviderError};
 
 /// Age of a bulk read that is good enough for a settled site: a wave of triggers shares one read.
 const STEADY_AGE: Duration = Duration::from_secs(20);
@@ -174,6 +174,14 @@ impl SiteKind {
         if known.tasks.iter().any(|(_, state)| running(state)) {
             return;
         }
+        if !subject.deleting && only_a_place_awaited(&subject.status) {
+            known.queued = !self
+                .ledger
+                .may_enter(&compute.name, compute.places, &subject.uid());
+            if known.queued {
+                return;
+            }
+        }
         if !subject.deleting && !subject.precise && only_snapshot_missing(&subject.status) {
             known.carried = true;
             return self.look_at_snapshots(resolved, reservation, known).await;
@@ -185,25 +193,14 @@ impl SiteKind {
                 return;
             }
         }
-        let container = async {
-            match known.container.is_unread() {
-                true => Some(compute.host.container(reservation.vmid).await),
-                false => None,
-            }
-        };
-        let outside = async {
-            let needed = known.proxy.is_unread() || known.records.is_unread();
-            match needed {
-                true => Some(look_outside(resolved, &reservation.host).await),
-                false => None,
-            }
-        };
-        let (container, outside) = join(container, outside).await;
-        if let Some(container) = container {
-            known.container = container.into();
+        if known.container.is_unread() {
+            known.container = compute.host.container(reservation.vmid).await.into();
         }
-        if let Some((zone, records, proxy)) = outside {
-            (known.zone, known.records, known.proxy) = (zone, records, proxy);
+        // Name and proxy host come after the container, and go after it.
+        let ours = matches!(&known.container, Fact::Known(Some(c)) if c.mark.as_ref() == Some(&resolved.terms.owner));
+        let unread = known.proxy.is_unread() || known.records.is_unread();
+        if unread && ours != subject.deleting {
+            (known.zone, known.records, known.proxy) = look_outside(resolved, &reservation.host).await;
         }
         self.look_deeper(subject, resolved, reservation, known).await;
     }
@@ -217,6 +214,12 @@ impl SiteKind {
         known: &mut Observed,
     ) {
         let Backends { compute, proxy, .. } = &resolved.backends;
+        if let Fact::Unknown(error) = &known.container
+            && error.kind() == ErrorKind::Conflict
+        {
+            // A lock is a conflict too. Only a fresh list tells whether the number is a virtual machine's.
+            known.survey = compute.survey(Duration::ZERO).await.into();
+        }
         let Some(container) = known.container.known() else {
             return;
         };

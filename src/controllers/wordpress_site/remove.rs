@@ -53,7 +53,7 @@ pub fn gone(status: &WordPressSiteStatus, policy: DeletionPolicy, observed: &Obs
     let container = match &observed.container {
         Fact::Unread => return wait(verdict, Next::Again { persist: false }),
         // The number is a virtual machine's: somebody else's, as a container without our mark is.
-        Fact::Unknown(error) if error.kind() == ErrorKind::Conflict => {
+        Fact::Unknown(_) if observed.is_machine(reservation.vmid) => {
             return outside(verdict, terms, &reservation, observed);
         }
         Fact::Unknown(error) => return failed(verdict, kinds::CONTAINER_READY, error),

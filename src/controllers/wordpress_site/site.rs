@@ -12,7 +12,6 @@ use crate::api::{SiteProviders, SiteResources, SiteTask, WordPressSiteStatus};
 use crate::controllers::connections::Refusal;
 use crate::controllers::ledger::Taken;
 use crate::domain::{AddressPool, DnsLabel, Email, Fqdn, OwnerMark, Vmid, VmidRange};
-use crate::providers::ProviderError;
 use crate::providers::container_host::{
     Container, ContainerSpec, HaState, Snapshot, Survey, TaskRecord, TaskState,
 };
@@ -22,6 +21,7 @@ use crate::providers::reverse_proxy::{
     Certificate, CertificateId, ProxyHost, ProxyHostId, ProxyHostSpec, ProxySurvey,
 };
 use crate::providers::site_installer::InstallState;
+use crate::providers::{ErrorKind, ProviderError};
 
 /// Port at which WordPress listens in its container.
 pub const WEB_PORT: u16 = 80;
@@ -202,6 +202,8 @@ pub struct Observed {
     pub carried: bool,
     /// All parts that do not need WordPress were found good a moment ago, and it is still being installed.
     pub installing: bool,
+    /// The container was never made, and no place is free to make it: nothing was looked at.
+    pub queued: bool,
     /// What is needed to reserve.
     pub vacancy: Fact<Vacancy>,
     /// The cluster.
@@ -228,6 +230,17 @@ pub struct Observed {
     pub volumes: Fact<Vec<String>>,
     /// The Secret was found absent.
     pub secret_gone: bool,
+}
+
+impl Observed {
+    /// The number is proven to be a virtual machine's, which cannot be ours: the look at the container met
+    /// something in its way, and the cluster's list says what. A conflict alone proves nothing, for a lock on our own
+    /// container is one too.
+    pub fn is_machine(&self, id: Vmid) -> bool {
+        let conflict = matches!(&self.container, Fact::Unknown(error) if error.kind() == ErrorKind::Conflict);
+        let listed = self.survey.known().and_then(|survey| survey.guests.get(&id));
+        conflict && listed.is_some_and(|guest| !guest.is_container)
+    }
 }
 
 /// One change outside (or, for a reservation and the Secret, in the cluster).

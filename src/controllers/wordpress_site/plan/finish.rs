@@ -1,5 +1,7 @@
 //! What comes when all parts stand: the page, the snapshot, and the word Ready.
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+
 use super::super::site::{Action, Fact, Observed};
 use super::super::verdict::{PARTS, Verdict};
 use super::{SitePlan, failed, wait};
@@ -111,6 +113,14 @@ pub(super) fn snapshot(mut verdict: Verdict, observed: &Observed, mut actions: V
     }
     verdict.phase = Phase::Running;
     wait(verdict, Next::Settled)
+}
+
+/// Whether a status says that the container was never made and waits for a free place.
+pub fn only_a_place_awaited(status: &WordPressSiteStatus) -> bool {
+    let queued = |condition: &Condition| {
+        condition.type_ == kinds::CONTAINER_READY && condition.reason == reasons::QUEUED
+    };
+    status.node.is_none() && status.tasks.is_empty() && status.conditions.iter().any(queued)
 }
 
 /// Whether a status says that every part that does not need WordPress was good at the end of the last pass.

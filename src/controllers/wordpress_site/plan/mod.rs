@@ -21,7 +21,7 @@ use crate::providers::container_host::{Container, TaskState};
 use crate::providers::{ErrorKind, ProviderError};
 
 pub use container::{creation, is_quiet, unmarked};
-pub use finish::{only_install_awaited, only_snapshot_missing};
+pub use finish::{only_a_place_awaited, only_install_awaited, only_snapshot_missing};
 pub use proxy::own_certificates;
 
 /// A plan for a site.
@@ -63,6 +63,14 @@ pub fn live(status: &WordPressSiteStatus, observed: &Observed, now: Timestamp) -
     if let Some(plan) = tasks(&mut verdict, observed) {
         return plan;
     }
+    if observed.queued {
+        verdict.working(
+            kinds::CONTAINER_READY,
+            reasons::QUEUED,
+            super::report::QUEUED_MESSAGE,
+        );
+        return wait(verdict, Next::Poll);
+    }
     if observed.carried {
         return finish::snapshot(verdict, observed, Vec::new());
     }
@@ -72,7 +80,7 @@ pub fn live(status: &WordPressSiteStatus, observed: &Observed, now: Timestamp) -
     }
     match &observed.container {
         Fact::Unread => wait(verdict, Next::Again { persist: false }),
-        Fact::Unknown(error) if error.kind() == ErrorKind::Conflict => {
+        Fact::Unknown(error) if observed.is_machine(reservation.vmid) => {
             container::strange(verdict, status, error)
         }
         Fact::Unknown(error) => failed(verdict, kinds::CONTAINER_READY, error),

@@ -507,8 +507,8 @@ proptest! {
         prop_assert!(!removal.actions.iter().any(makes));
         let kept = gone(&status, DeletionPolicy::Retain, &observed);
         prop_assert_eq!((kept.actions, kept.next), (vec![], Next::Released { announce: true }));
-        // A virtual machine of the number is reported as a conflict, and proves that no container of ours is there.
-        let machine = matches!(&observed.container, Fact::Unknown(error) if error.kind() == ErrorKind::Conflict);
+        // A virtual machine under the number proves that no container of ours is there.
+        let machine = Reservation::of(&status).is_some_and(|reserved| observed.is_machine(reserved.vmid));
         let unknown = observed.container.known().is_none() && !machine;
         let released = matches!(removal.next, Next::Released { .. });
         prop_assert!(!(released && unknown && start.status > 0), "released unseen: {:#?}", removal);

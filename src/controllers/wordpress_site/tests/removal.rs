@@ -64,7 +64,7 @@ fn what_is_asked_and_what_can_be_done() {
             &[(
                 "Block",
                 reasons::PROVIDER_NOT_FOUND,
-                "or set deletionPolicy to Retain",
+                "; or set deletionPolicy to Retain",
             )],
         ),
         (
@@ -436,4 +436,42 @@ fn name_host_certificate_secret_in_this_order() {
             &[],
         ),
     ]);
+}
+
+#[test]
+fn only_the_clusters_list_proves_a_virtual_machine() {
+    let listed = |is_container: Option<bool>| {
+        with(Scene::reserved(), |scene| {
+            let conflict = ProviderError::new(ErrorKind::Conflict, "something is in the way");
+            scene.observed.container = Fact::Unknown(conflict);
+            let mut survey = cluster();
+            survey.guests.extend(is_container.map(|is_container| {
+                let guest = crate::providers::container_host::GuestSummary {
+                    node: "a".to_owned(),
+                    is_container,
+                    running: Some(true),
+                    owner_hint: None,
+                    memory: Mib(1024),
+                    lock: None,
+                };
+                (reservation().vmid, guest)
+            }));
+            scene.observed.survey = Fact::Known(Arc::new(survey));
+        })
+    };
+    // A lock on our own container is a conflict as well: it must neither be left behind nor made a second time.
+    for unproven in [listed(Some(true)), listed(None)] {
+        let removal = gone(&unproven.status, DeletionPolicy::Delete, &unproven.observed);
+        assert_eq!((removal.actions, removal.next), (vec![], RETRY));
+        let living = super::super::plan::live(&unproven.status, &unproven.observed, now());
+        assert!(living.actions.is_empty() && !living.verdict.choose_again);
+    }
+    let machine = listed(Some(false));
+    let removal = gone(&machine.status, DeletionPolicy::Delete, &machine.observed);
+    assert_eq!(removal.actions, [Action::DeleteSecret]);
+    assert!(
+        super::super::plan::live(&machine.status, &machine.observed, now())
+            .verdict
+            .choose_again
+    );
 }
