@@ -155,6 +155,8 @@ async fn killed_before_it_could_say_so(world: &World, operator: world::Operator)
         secret.map(drop).ok_or_else(String::new)
     })
     .await;
+    // Without its mark, which creation puts on last, nobody could tell whose the container is.
+    world.wait_for("jane", "ContainerReady", "True").await;
     operator.kill();
     world
         .sites()

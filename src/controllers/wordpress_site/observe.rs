@@ -341,9 +341,11 @@ async fn foreign_use(
     {
         return Ok(Some(format!("proxy host {} serves it", other.id.0)));
     }
-    let own_host = !survey.hosts.is_empty();
+    // What is left here carries our mark. A certificate has no place for one; beside a record or host of ours it is
+    // from an earlier life of this site, whose status was lost.
+    let ours = !records.is_empty() || !survey.hosts.is_empty();
     match survey.certificates.first() {
-        Some(certificate) if !own_host => Ok(Some(format!(
+        Some(certificate) if !ours => Ok(Some(format!(
             "certificate {} of the proxy is for it",
             certificate.id.0
         ))),

@@ -8,6 +8,7 @@ mod deletions;
 mod golden_template;
 mod high_availability;
 mod lost_containers;
+mod lost_status;
 mod outages;
 mod pauses;
 mod provider_health;
