@@ -5,17 +5,24 @@
 
 pub mod condition;
 pub mod crds;
+mod dns_zone;
 mod plan;
 mod provider;
+mod provider_zones;
 mod wordpress_site;
 
-pub use plan::{Plan, PlanSpec, WordPressPlan};
+pub use dns_zone::{
+    DnsZone, DnsZoneSpec, DnsZoneStatus, QuotaUse, RecordState, ZoneNameservers, ZoneOrigin, ZoneQuota,
+    ZoneRecord, ZoneRecordType,
+};
+pub use plan::{DnsPlan, Plan, PlanSpec, WordPressPlan};
 pub use provider::{
     CaTrust, CloudflareProvider, CredentialsReference, EdgeSettings, HighAvailabilityPlacement, Installer,
-    NetworkSettings, NginxProxyManagerProvider, Provider, ProviderLimits, ProviderSpec, ProviderStatus,
-    ProxmoxProvider, SshInstallerSettings, SshNodeSettings, TemplateInstallerSettings, VmidRangeSettings,
-    WordPressSource,
+    Inventory, NetworkSettings, NginxProxyManagerProvider, Provider, ProviderLimits, ProviderSpec,
+    ProviderStatus, ProxmoxProvider, SshInstallerSettings, SshNodeSettings, TemplateInstallerSettings,
+    VmidRangeSettings, WordPressSource,
 };
+pub use provider_zones::{IspconfigProvider, StartOfAuthority, ZoneDefaults};
 pub use wordpress_site::{
     DeletionPolicy, Phase, SiteOwner, SiteProviders, SiteResources, SiteTask, TaskOperation, WordPressSite,
     WordPressSiteSpec, WordPressSiteStatus,
@@ -29,3 +36,5 @@ pub const FINALIZER: &str = "hostwright.dev/outside";
 pub const PAUSED_ANNOTATION: &str = "hostwright.dev/paused";
 /// Annotation: a new value asks for one precise pass now.
 pub const RECONCILE_AT_ANNOTATION: &str = "hostwright.dev/reconcile-at";
+/// Annotation: the name of what exists outside and shall be taken over by the object.
+pub const ADOPT_ANNOTATION: &str = "hostwright.dev/adopt";

@@ -24,6 +24,18 @@ pub struct PlanSpec {
     /// What a WordPressSite of this plan gets. Without it the plan cannot be used for sites.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wordpress: Option<WordPressPlan>,
+    /// What a DnsZone of this plan may have. Without it the plan sets no limits for zones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dns: Option<DnsPlan>,
+}
+
+/// Limits of DNS zones.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DnsPlan {
+    /// Records of one zone, not counting the defaults and the zone's own NS records.
+    #[schemars(range(min = 0, max = 3500))]
+    pub records: i32,
 }
 
 /// Sizes and Providers of WordPress sites.

@@ -6,6 +6,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
+use super::{IspconfigProvider, ZoneDefaults};
+
 /// One back-end instance: type, address, credentials, limits, and who may use it.
 #[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[kube(
@@ -25,8 +27,8 @@ use serde::{Deserialize, Serialize};
     printcolumn = r#"{"name":"Age","type":"date","jsonPath":".metadata.creationTimestamp"}"#
 )]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("[has(self.proxmox), has(self.nginxProxyManager), has(self.cloudflare)].filter(x, x).size() == 1")
-    .message("set exactly one of proxmox, nginxProxyManager, cloudflare"))]
+#[x_kube(validation = Rule::new("[has(self.proxmox), has(self.nginxProxyManager), has(self.cloudflare), has(self.ispconfig)].filter(x, x).size() == 1")
+    .message("set exactly one of proxmox, nginxProxyManager, cloudflare, ispconfig"))]
 pub struct ProviderSpec {
     /// Where the credentials are.
     pub credentials: CredentialsReference,
@@ -42,6 +44,12 @@ pub struct ProviderSpec {
     /// How much the back-end may be asked at once.
     #[serde(default)]
     pub limits: ProviderLimits,
+    /// How often everything at the back-end is read and compared with what we know, such as 30s, 5m or 1h.
+    #[serde(default = "default_sweep_interval")]
+    #[schemars(length(max = 16))]
+    #[x_kube(validation = Rule::new("self.matches('^[1-9][0-9]{0,4}[smh]$')")
+        .message("sweepInterval must be a number of seconds, minutes or hours, such as 30s, 5m or 1h"))]
+    pub sweep_interval: String,
     /// A Proxmox VE cluster (8 or 9).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proxmox: Option<ProxmoxProvider>,
@@ -51,13 +59,21 @@ pub struct ProviderSpec {
     /// An account of Cloudflare.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cloudflare: Option<CloudflareProvider>,
+    /// An ISPConfig panel (3.2 or newer) with its name servers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ispconfig: Option<IspconfigProvider>,
+}
+
+/// Five minutes: a drift shows within a few minutes, and a bulk read of each back-end in that time costs it nothing.
+fn default_sweep_interval() -> String {
+    "5m".to_owned()
 }
 
 /// A Secret in the operator's own namespace.
 #[derive(KubeSchema, Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CredentialsReference {
-    /// Name of the Secret. Keys: tokenId, tokenSecret and, for the ssh installer, sshPrivateKey (proxmox); identity, secret (nginxProxyManager); apiToken (cloudflare).
+    /// Name of the Secret. Keys: tokenId, tokenSecret and, for the ssh installer, sshPrivateKey (proxmox); identity, secret (nginxProxyManager); apiToken (cloudflare); username, password (ispconfig).
     #[schemars(length(min = 1, max = 253))]
     pub secret_name: String,
 }
@@ -437,6 +453,15 @@ pub struct CloudflareProvider {
     #[x_kube(validation = Rule::new("self.matches('^[0-9a-f]{32}$')")
         .message("zoneId must be the 32 hexadecimal digits that Cloudflare's dashboard shows as the zone's id"))]
     pub zone_id: Option<String>,
+    /// Id of the account in which DnsZones are made. Without it, it is that of the token, if the token sees only one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 253))]
+    #[x_kube(validation = Rule::new("self.matches('^[0-9a-f]{32}$')")
+        .message("accountId must be the 32 hexadecimal digits that Cloudflare's dashboard shows as the account's id"))]
+    pub account_id: Option<String>,
+    /// How DnsZones are made.
+    #[serde(default)]
+    pub zones: ZoneDefaults,
     /// Send visitors through Cloudflare's own proxy.
     #[serde(default)]
     pub proxied: bool,
@@ -484,9 +509,24 @@ pub struct ProviderStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 1024))]
     pub last_error: Option<String>,
+    /// What the last sweep found.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inventory: Option<Inventory>,
     /// Conditions by type.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 24))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".to_string()]))]
     pub conditions: Vec<Condition>,
+}
+
+/// What a sweep found at a back-end.
+#[derive(KubeSchema, Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Inventory {
+    /// Containers, hosts, zones or records that belong to an object.
+    pub owned: i32,
+    /// Those that carry the mark of this cluster, but of no object that there is. `hostwright orphans` lists them.
+    pub orphaned: i32,
+    /// Those that are somebody else's.
+    pub foreign: i32,
 }

@@ -2,6 +2,8 @@
 //!
 //! Nothing here does I/O, reads a clock, or knows Kubernetes or a vendor.
 
+pub mod dns;
+
 mod address_pool;
 mod email;
 mod name;

@@ -4,9 +4,9 @@ use std::fmt;
 use std::str::FromStr;
 
 /// Octets in one label (RFC 1035 2.3.4).
-const LABEL_MAX: usize = 63;
+pub(super) const LABEL_MAX: usize = 63;
 /// Characters of a whole name without the final dot (RFC 1035 2.3.4: 255 octets on the wire).
-const NAME_MAX: usize = 253;
+pub(super) const NAME_MAX: usize = 253;
 
 /// Why a text is not a DNS name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

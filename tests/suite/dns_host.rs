@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use hostwright::domain::{Fqdn, OwnerMark};
-use hostwright::providers::dns_host::{Record, RecordChange, RecordData, RecordId, RecordSpec, ZoneId};
+use hostwright::providers::dns_host::{Record, RecordChange, RecordData, RecordSpec, ZoneId};
 use hostwright::providers::{DnsHost, ErrorKind, ProviderError};
 use hostwright::sim::faults::Trouble;
 
@@ -73,7 +73,7 @@ impl<F: Fixture> Scene<F> {
     async fn open() -> Self {
         let fixture = F::start().await;
         let host = fixture.host();
-        let zone = host.zone(&fixture.zone_name()).await.unwrap().unwrap();
+        let zone = host.zone(&fixture.zone_name()).await.unwrap().unwrap().id;
         Self { fixture, host, zone }
     }
 
@@ -132,7 +132,7 @@ async fn a_record_lives_from_create_to_delete<F: Fixture>() {
         ttl: Some(300),
         ..spec("shop.example.com", address(2))
     };
-    let update = RecordChange::Update(made.id.clone(), moved.clone());
+    let update = RecordChange::Update(made.clone(), moved.clone());
     let updated = scene.one(update.clone()).await.unwrap().unwrap();
     assert_eq!((&updated.id, &updated.spec), (&made.id, &moved));
     assert_eq!(scene.fixture.stored("shop.example.com"), ["A 192.0.2.2"]);
@@ -145,9 +145,9 @@ async fn a_record_lives_from_create_to_delete<F: Fixture>() {
         "an update to what is there is no write"
     );
 
-    assert_eq!(scene.one(RecordChange::Delete(made.id.clone())).await, Ok(None));
+    assert_eq!(scene.one(RecordChange::Delete(made.clone())).await, Ok(None));
     assert_eq!(scene.fixture.stored("shop.example.com"), Vec::<String>::new());
-    assert_eq!(scene.one(RecordChange::Delete(made.id)).await, Ok(None));
+    assert_eq!(scene.one(RecordChange::Delete(made)).await, Ok(None));
     assert_eq!(scene.of("shop.example.com").await, []);
     scene.fixture.finish();
 }
@@ -185,10 +185,10 @@ async fn foreign_records_are_seen_and_left_alone<F: Fixture>() {
     scene.fixture.add_foreign("mail.example.com", &address(9));
     let seen = scene.of("mail.example.com").await.remove(0);
     assert_eq!((&seen.spec.data, &seen.mark), (&address(9), &None));
-    let update = RecordChange::Update(seen.id.clone(), spec("mail.example.com", address(1)));
+    let update = RecordChange::Update(seen.clone(), spec("mail.example.com", address(1)));
     assert_eq!(kind(&scene.one(update).await), ErrorKind::Conflict);
     assert_eq!(
-        kind(&scene.one(RecordChange::Delete(seen.id)).await),
+        kind(&scene.one(RecordChange::Delete(seen)).await),
         ErrorKind::Conflict
     );
     // The very same content is still not ours.
@@ -197,7 +197,7 @@ async fn foreign_records_are_seen_and_left_alone<F: Fixture>() {
     assert_eq!(scene.fixture.stored("mail.example.com"), ["A 192.0.2.9"]);
 
     let ours = scene.create(&spec("shop.example.com", address(1))).await;
-    let delete = [RecordChange::Delete(ours.id)];
+    let delete = [RecordChange::Delete(ours)];
     let other = scene
         .host
         .apply(&scene.zone, &delete, &owner('2'))
@@ -232,9 +232,9 @@ async fn drift_is_seen_and_survived<F: Fixture>() {
     let made = scene.create(&spec("shop.example.com", address(1))).await;
     scene.fixture.vanish("shop.example.com");
     assert_eq!(scene.of("shop.example.com").await, []);
-    let update = RecordChange::Update(made.id.clone(), spec("shop.example.com", address(2)));
+    let update = RecordChange::Update(made.clone(), spec("shop.example.com", address(2)));
     assert_eq!(kind(&scene.one(update).await), ErrorKind::NotFound);
-    assert_eq!(scene.one(RecordChange::Delete(made.id)).await, Ok(None));
+    assert_eq!(scene.one(RecordChange::Delete(made)).await, Ok(None));
     scene.fixture.finish();
 }
 
@@ -307,7 +307,7 @@ async fn a_lost_answer_is_ambiguous_and_heals<F: Fixture>() {
         let again = scene.one(create).await.unwrap().unwrap();
         assert_eq!(again, read[0], "{trouble:?}");
         scene.fixture.trouble(true, trouble.clone(), Some(1));
-        let delete = RecordChange::Delete(again.id);
+        let delete = RecordChange::Delete(again);
         assert_eq!(
             kind(&scene.one(delete.clone()).await),
             ErrorKind::Ambiguous,
@@ -364,20 +364,15 @@ async fn one_bad_record_does_not_block_the_others<F: Fixture>() {
         }
     }
     // Mixed, with a record that is gone and one that is foreign among them.
-    let ids: Vec<RecordId> = outcomes
-        .into_iter()
-        .flatten()
-        .flatten()
-        .map(|record| record.id)
-        .collect();
+    let made: Vec<Record> = outcomes.into_iter().flatten().flatten().collect();
     scene.fixture.vanish("n3.example.com");
-    let foreign = scene.of("n7.example.com").await.remove(0).id;
+    let foreign = scene.of("n7.example.com").await.remove(0);
     let changes = [
         RecordChange::Create(spec("new.example.com", address(4))),
         RecordChange::Delete(foreign),
-        RecordChange::Update(ids[0].clone(), spec("n0.example.com", address(5))),
-        RecordChange::Delete(ids[3].clone()),
-        RecordChange::Delete(ids[1].clone()),
+        RecordChange::Update(made[0].clone(), spec("n0.example.com", address(5))),
+        RecordChange::Delete(made[3].clone()),
+        RecordChange::Delete(made[1].clone()),
     ];
     let outcomes = scene.apply(&changes).await;
     assert!(outcomes[0].as_ref().is_ok_and(Option::is_some));
@@ -423,7 +418,7 @@ async fn a_thousand_records_come_and_go<F: Fixture>() {
     assert_eq!(records.len(), specs.len());
     let deletes: Vec<RecordChange> = records
         .into_iter()
-        .map(|record| RecordChange::Delete(record.id))
+        .map(|record| RecordChange::Delete(record))
         .collect();
     assert!(
         scene

@@ -14,6 +14,7 @@ use kube::runtime::reflector::{ObjectRef, Store as Cache};
 use super::shared_read::SharedRead;
 use crate::api::Provider;
 use crate::api::condition::reasons;
+use crate::domain::dns::RecordName;
 use crate::domain::{AddressPool, Fqdn, OwnerMark, VmidRange};
 use crate::providers::container_host::Survey;
 use crate::providers::dns_host::{Record, ZoneId};
@@ -106,7 +107,7 @@ const ZONE_AGE: Duration = Duration::from_secs(300);
 const NO_ZONE_AGE: Duration = Duration::from_secs(1);
 
 /// Records by name.
-pub type RecordIndex = BTreeMap<Fqdn, Vec<Record>>;
+pub type RecordIndex = BTreeMap<RecordName, Vec<Record>>;
 
 /// One live connection.
 #[derive(Clone)]
@@ -338,7 +339,7 @@ impl Dns {
         let mut candidate = Some(domain.clone());
         while let Some(name) = candidate {
             if let Some(zone) = self.dns.zone(&name).await? {
-                return Ok(Some(zone));
+                return Ok(Some(zone.id));
             }
             candidate = name
                 .as_str()

@@ -44,10 +44,17 @@ impl SiteKind {
             Action::CreateRecord(zone, spec) => {
                 change(&resolved, zone, RecordChange::Create(spec.clone())).await
             }
-            Action::UpdateRecord(zone, id, spec) => {
-                change(&resolved, zone, RecordChange::Update(id.clone(), spec.clone())).await
+            Action::UpdateRecord(zone, record, spec) => {
+                change(
+                    &resolved,
+                    zone,
+                    RecordChange::Update(record.clone(), spec.clone()),
+                )
+                .await
             }
-            Action::DeleteRecord(zone, id) => change(&resolved, zone, RecordChange::Delete(id.clone())).await,
+            Action::DeleteRecord(zone, record) => {
+                change(&resolved, zone, RecordChange::Delete(record.clone())).await
+            }
             Action::RequestCertificate(_)
             | Action::CreateHost(_)
             | Action::UpdateHost(..)

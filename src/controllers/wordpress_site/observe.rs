@@ -13,6 +13,7 @@ use super::site::{Fact, NameCheck, Observed, Reservation, Steady, Terms, Vacancy
 use super::{SiteKind, SiteSubject};
 use crate::api::condition::{is_true, kinds};
 use crate::api::{DeletionPolicy, WordPressSite, WordPressSiteStatus};
+use crate::domain::dns::RecordName;
 use crate::domain::{DnsLabel, Fqdn};
 use crate::providers::container_host::{Operation, TaskId};
 use crate::providers::dns_host::ZoneId;
@@ -322,7 +323,7 @@ async fn foreign_use(
 ) -> Result<Option<String>, ProviderError> {
     let records = async {
         match backends.dns.zone_for(&terms.base_domain).await? {
-            Some(zone) => backends.dns.dns.records_of(&zone, host).await,
+            Some(zone) => backends.dns.dns.records_of(&zone, &host.into()).await,
             None => Ok(Vec::new()),
         }
     };
@@ -366,7 +367,7 @@ async fn look_outside(resolved: &Resolved, host: &Fqdn) -> Outside {
             Err(error) => (Fact::Unknown(error), Fact::Unread),
             Ok(None) => (Fact::Known(None), Fact::Known(Vec::new())),
             Ok(Some(zone)) => {
-                let records = backends.dns.dns.records_of(&zone, host).await;
+                let records = backends.dns.dns.records_of(&zone, &host.into()).await;
                 (Fact::Known(Some(zone)), records.into())
             }
         }
@@ -414,10 +415,12 @@ async fn steady(status: &WordPressSiteStatus, resolved: &Resolved) -> Steady {
     });
     let wanted = terms.record(&reservation.host);
     let own = |record: &&crate::providers::dns_host::Record| record.mark.as_ref() == Some(&terms.owner);
-    let named = records.get(&reservation.host).is_some_and(|records| {
-        let ours: BTreeSet<_> = records.iter().filter(own).map(|record| &record.spec).collect();
-        ours.len() == 1 && ours.contains(&wanted)
-    });
+    let named = records
+        .get(&RecordName::from(&reservation.host))
+        .is_some_and(|records| {
+            let ours: BTreeSet<_> = records.iter().filter(own).map(|record| &record.spec).collect();
+            ours.len() == 1 && ours.contains(&wanted)
+        });
     match (runs, served, named) {
         (true, true, true) => Steady::Agrees {
             node: guest.map(|guest| guest.node.clone()),

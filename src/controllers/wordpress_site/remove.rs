@@ -227,7 +227,7 @@ fn remove_name<'a>(
     let actions: Vec<Action> = records
         .iter()
         .filter(|record| record.mark.as_ref() == Some(&terms.owner))
-        .map(|record| Action::DeleteRecord(zone.clone(), record.id.clone()))
+        .map(|record| Action::DeleteRecord(zone.clone(), record.clone()))
         .collect();
     let words = ["The record is being removed.", "The record is gone."];
     Ok(step(verdict, kinds::NAME_READY, words, actions))

@@ -15,7 +15,7 @@ use crate::domain::{AddressPool, DnsLabel, Email, Fqdn, OwnerMark, Vmid, VmidRan
 use crate::providers::container_host::{
     Container, ContainerSpec, HaState, Snapshot, Survey, TaskRecord, TaskState,
 };
-use crate::providers::dns_host::{Record, RecordId, RecordSpec, ZoneId};
+use crate::providers::dns_host::{Record, RecordSpec, ZoneId};
 use crate::providers::edge::Page;
 use crate::providers::reverse_proxy::{
     Certificate, CertificateId, ProxyHost, ProxyHostId, ProxyHostSpec, ProxySurvey,
@@ -61,7 +61,7 @@ impl Terms {
     /// The record that its name needs.
     pub fn record(&self, host: &Fqdn) -> RecordSpec {
         RecordSpec {
-            name: host.clone(),
+            name: host.into(),
             data: crate::providers::dns_host::RecordData::A(self.public_address),
             // A proxied record has no time to live of its own.
             ttl: (!self.dns_proxied).then_some(self.dns_ttl),
@@ -262,7 +262,7 @@ pub enum Action {
     /// Make the name.
     CreateRecord(ZoneId, RecordSpec),
     /// Repair the name.
-    UpdateRecord(ZoneId, RecordId, RecordSpec),
+    UpdateRecord(ZoneId, Record, RecordSpec),
     /// Request the certificate.
     RequestCertificate(Fqdn),
     /// Make the proxy host.
@@ -282,7 +282,7 @@ pub enum Action {
     /// Destroy the container.
     Destroy,
     /// Delete a record.
-    DeleteRecord(ZoneId, RecordId),
+    DeleteRecord(ZoneId, Record),
     /// Delete a proxy host.
     DeleteHost(ProxyHostId),
     /// Delete a certificate.

@@ -106,7 +106,7 @@ async fn look(client: &Client, zone: &ZoneId, changes: &[RecordChange]) -> Seen 
     let ids: BTreeSet<&RecordId> = changes
         .iter()
         .filter_map(|change| match change {
-            RecordChange::Update(id, _) | RecordChange::Delete(id) => Some(id),
+            RecordChange::Update(record, _) | RecordChange::Delete(record) => Some(&record.id),
             RecordChange::Create(_) => None,
         })
         .collect();
@@ -172,7 +172,7 @@ fn plan(
             let body = body_of(None, spec, owner)?;
             Ok(Planned::Send(Step::Post(canonical(spec), body)))
         }
-        RecordChange::Update(id, spec) => {
+        RecordChange::Update(Record { id, .. }, spec) => {
             within(spec, zone_name)?;
             let body = body_of(Some(id), spec, owner)?;
             let Some(record) = current(id)? else {
@@ -185,7 +185,7 @@ fn plan(
                 None => Planned::Send(Step::Patch(id.clone(), spec, body)),
             })
         }
-        RecordChange::Delete(id) => Ok(match current(id)? {
+        RecordChange::Delete(Record { id, .. }) => Ok(match current(id)? {
             Some(_) => Planned::Send(Step::Delete(id.clone())),
             None => Planned::Nothing(None),
         }),

@@ -24,11 +24,12 @@ use secrecy::SecretString;
 
 use self::client::Client;
 use self::zones::Zones;
-use super::dns_host::{DnsHost, Record, RecordChange, ZoneId};
-use super::error::ProviderError;
+use super::dns_host::{DnsAbilities, DnsHost, Record, RecordChange, Zone, ZoneId, ZoneSpec};
+use super::error::{ErrorKind, ProviderError};
 use super::gate::Gate;
 use super::health::{Health, HealthCheck};
 use super::http::{CALL_TIMEOUT, HttpClient, HttpSettings};
+use crate::domain::dns::RecordName;
 use crate::domain::{Fqdn, OwnerMark};
 
 /// The vendor's own address, for [`HttpSettings::bases`].
@@ -84,8 +85,41 @@ impl HealthCheck for Cloudflare {
 
 #[async_trait]
 impl DnsHost for Cloudflare {
-    async fn zone(&self, name: &Fqdn) -> Result<Option<ZoneId>, ProviderError> {
-        self.zones.find(&self.client, name).await
+    fn abilities(&self) -> DnsAbilities {
+        DnsAbilities {
+            marks: true,
+            suspends: false,
+            authority: false,
+        }
+    }
+
+    async fn zones(&self) -> Result<Vec<Zone>, ProviderError> {
+        Err(ProviderError::new(ErrorKind::Unexpected, "zones"))
+    }
+
+    async fn zone(&self, name: &Fqdn) -> Result<Option<Zone>, ProviderError> {
+        let found = self.zones.find(&self.client, name).await?;
+        Ok(found.map(|id| Zone {
+            id,
+            name: name.clone(),
+            active: true,
+            serial: None,
+            soa: None,
+            name_servers: Vec::new(),
+            created: None,
+        }))
+    }
+
+    async fn create_zone(&self, _: &ZoneSpec) -> Result<Zone, ProviderError> {
+        Err(ProviderError::new(ErrorKind::Unexpected, "zones"))
+    }
+
+    async fn update_zone(&self, _: &ZoneId, _: &ZoneSpec) -> Result<Zone, ProviderError> {
+        Err(ProviderError::new(ErrorKind::Unexpected, "zones"))
+    }
+
+    async fn delete_zone(&self, _: &ZoneId) -> Result<(), ProviderError> {
+        Err(ProviderError::new(ErrorKind::Unexpected, "zones"))
     }
 
     async fn records(&self, zone: &ZoneId) -> Result<Vec<Record>, ProviderError> {
@@ -93,7 +127,7 @@ impl DnsHost for Cloudflare {
         Ok(records.iter().filter_map(records::record_of).collect())
     }
 
-    async fn records_of(&self, zone: &ZoneId, name: &Fqdn) -> Result<Vec<Record>, ProviderError> {
+    async fn records_of(&self, zone: &ZoneId, name: &RecordName) -> Result<Vec<Record>, ProviderError> {
         records::list_of(&self.client, zone, name).await
     }
 

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use super::client::Client;
 use super::wire;
-use crate::domain::{Fqdn, OwnerMark};
+use crate::domain::OwnerMark;
+use crate::domain::dns::RecordName;
 use crate::providers::dns_host::{Record, RecordData, RecordId, RecordSpec, ZoneId};
 use crate::providers::error::{ErrorKind, ProviderError};
 use crate::providers::http::Call;
@@ -63,7 +64,8 @@ pub(super) fn body_of(
         RecordData::A(address) => ("A", address.to_string()),
         RecordData::Aaaa(address) => ("AAAA", address.to_string()),
         RecordData::Cname(target) => ("CNAME", target.to_string()),
-        RecordData::Other(kind, _) => {
+        other => {
+            let kind = other.type_name();
             return Err(invalid(&format!(
                 "{kind} records are read but never written; use A, AAAA or CNAME"
             )));
@@ -93,7 +95,7 @@ pub(super) fn mark_of(record: &wire::Record) -> Option<OwnerMark> {
 /// A record in our words. `None` when its name is not a host name (`_dmarc`, `*`, …): such a name can never
 /// be one that we are asked for, and addresses and aliases of ours are never in its way.
 pub(super) fn record_of(record: &wire::Record) -> Option<Record> {
-    let Ok(name) = record.name.parse::<Fqdn>() else {
+    let Ok(name) = record.name.parse::<RecordName>() else {
         if let Some(mark) = mark_of(record) {
             let (id, name) = (&record.id, &record.name);
             tracing::warn!(%mark, id, name, "a record with our mark was given a name that is none of ours");
@@ -139,7 +141,7 @@ fn data_of(record: &wire::Record) -> RecordData {
 pub(super) async fn list(
     client: &Client,
     zone: &ZoneId,
-    name: Option<&Fqdn>,
+    name: Option<&RecordName>,
 ) -> Result<Vec<wire::Record>, ProviderError> {
     let path = records_path(zone)?;
     let call_name = if name.is_some() {
@@ -185,7 +187,7 @@ pub(super) async fn list(
 pub(super) async fn list_of(
     client: &Client,
     zone: &ZoneId,
-    name: &Fqdn,
+    name: &RecordName,
 ) -> Result<Vec<Record>, ProviderError> {
     let records = list(client, zone, Some(name)).await?;
     // The filter is not trusted either; what it let through by mistake is not of this name.

@@ -45,7 +45,7 @@ pub(super) fn name(
         return make(verdict, terms, host, zone, records, actions);
     };
     let extra = ours().filter(|record| record.id != keep.id);
-    actions.extend(extra.map(|record| Action::DeleteRecord(zone.clone(), record.id.clone())));
+    actions.extend(extra.map(|record| Action::DeleteRecord(zone.clone(), record.clone())));
     if keep.spec == wanted {
         let message = format!("{host} points to {}.", terms.public_address);
         return verdict.good(kinds::NAME_READY, message);
@@ -54,7 +54,7 @@ pub(super) fn name(
         kinds::NAME_READY,
         format!("The record of {host} is being corrected."),
     );
-    actions.push(Action::UpdateRecord(zone.clone(), keep.id.clone(), wanted));
+    actions.push(Action::UpdateRecord(zone.clone(), keep.clone(), wanted));
 }
 
 /// None of the records is ours: makes one unless somebody else's points elsewhere.

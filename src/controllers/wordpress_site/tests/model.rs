@@ -409,7 +409,7 @@ impl World {
                 Ok(Outcome::Done(Done::Record(made)))
             }
             Action::UpdateRecord(_, id, spec) => {
-                let found = self.records.iter_mut().find(|record| record.id == *id);
+                let found = self.records.iter_mut().find(|record| record.id == id.id);
                 let record = found.ok_or_else(|| error(ErrorKind::NotFound))?;
                 if not_ours(record) {
                     self.violations.push("changed a foreign record".to_owned());
@@ -421,11 +421,11 @@ impl World {
                 if self
                     .records
                     .iter()
-                    .any(|record| record.id == *id && not_ours(record))
+                    .any(|record| record.id == id.id && not_ours(record))
                 {
                     self.violations.push("deleted a foreign record".to_owned());
                 }
-                self.records.retain(|record| record.id != *id);
+                self.records.retain(|record| record.id != id.id);
                 Ok(Outcome::Done(Done::RecordsChanged))
             }
             _ => Ok(Outcome::Done(Done::RecordsChanged)),

@@ -260,7 +260,7 @@ pub(super) fn faults_of(plan: &SitePlan, observed: &Observed) -> Vec<String> {
             | Action::RemoveHighAvailability
             | Action::EnsureHighAvailability(_)
             | Action::Install { .. } => mark_of_container == own(),
-            Action::UpdateRecord(_, id, _) | Action::DeleteRecord(_, id) => record(id) == own(),
+            Action::UpdateRecord(_, seen, _) | Action::DeleteRecord(_, seen) => record(&seen.id) == own(),
             Action::UpdateHost(id, _) | Action::EnableHost(id) | Action::DeleteHost(id) => host(id) == own(),
             Action::Create(_) => matches!(observed.container, Fact::Known(None)),
             _ => true,

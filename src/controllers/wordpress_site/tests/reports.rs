@@ -129,7 +129,7 @@ fn a_failed_action_is_told_at_its_part() {
             kinds::NAME_READY,
         ),
         (
-            Action::DeleteRecord(zone(), RecordId("r".to_owned())),
+            Action::DeleteRecord(zone(), record("r", own(), right_data())),
             kinds::NAME_READY,
         ),
         (Action::RequestCertificate(host()), kinds::CERTIFICATE_READY),
