@@ -2,6 +2,8 @@
 //! that drives them all.
 
 pub mod connections;
+pub mod fact;
+pub mod judgement;
 pub mod ledger;
 pub mod operator;
 pub mod provider;

@@ -8,8 +8,8 @@ use super::ProviderKind;
 use super::observe::Sight;
 use crate::api::ProviderStatus;
 use crate::api::condition::{Finding, State, kinds, merge, reasons};
+use crate::controllers::judgement::reason_of;
 use crate::controllers::runner::Subject;
-use crate::controllers::wordpress_site::reason_of;
 use crate::providers::Health;
 
 /// Milliseconds below which a latency is that of a neighbour: a busy machine makes ten of one, which is no news.

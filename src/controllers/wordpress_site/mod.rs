@@ -37,7 +37,6 @@ use crate::runtime::metrics::{Kind as MetricKind, Metrics};
 
 use site::{Action, Done, Observed, Reservation};
 use verdict::Verdict;
-pub use verdict::reason_of;
 
 type SiteSubject = Subject<SiteKind>;
 type References = HashMap<String, ObjectRef<WordPressSite>>;

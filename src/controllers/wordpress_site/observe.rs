@@ -9,10 +9,11 @@ use kube::ResourceExt;
 
 use super::plan::{is_quiet, only_a_place_awaited, only_install_awaited, only_snapshot_missing};
 use super::resolve::{Backends, Resolved};
-use super::site::{Fact, NameCheck, Observed, Reservation, Steady, Terms, Vacancy};
+use super::site::{NameCheck, Observed, Reservation, Steady, Terms, Vacancy};
 use super::{SiteKind, SiteSubject};
 use crate::api::condition::{is_true, kinds};
 use crate::api::{DeletionPolicy, WordPressSite, WordPressSiteStatus};
+use crate::controllers::fact::Fact;
 use crate::domain::dns::RecordName;
 use crate::domain::{DnsLabel, Fqdn};
 use crate::providers::container_host::{Operation, TaskId};

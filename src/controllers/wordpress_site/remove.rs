@@ -2,10 +2,12 @@
 //! absent.
 
 use super::plan::{SitePlan, blocked, creation, failed, own_certificates, tasks, unmarked, wait};
-use super::site::{Action, Fact, Observed, Reservation, Terms};
-use super::verdict::{Block, Verdict};
+use super::site::{Action, Observed, Reservation, Terms};
+use super::verdict::Verdict;
 use crate::api::condition::{kinds, reasons};
 use crate::api::{DeletionPolicy, Phase, WordPressSiteStatus};
+use crate::controllers::fact::Fact;
+use crate::controllers::judgement::Block;
 use crate::controllers::runner::{Next, Plan};
 use crate::providers::container_host::{Container, TaskState};
 use crate::providers::{ErrorKind, ProviderError};

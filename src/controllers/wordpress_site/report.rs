@@ -4,10 +4,11 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
 use super::site::{Action, Done};
-use super::verdict::{Block, Verdict, reason_of};
+use super::verdict::Verdict;
 use super::{SiteKind, SiteSubject};
 use crate::api::condition::{Finding, State, kinds, merge, reasons};
 use crate::api::{Phase, WordPressSiteStatus};
+use crate::controllers::judgement::{self, Block, SYNCED_MESSAGE, reason_of};
 use crate::controllers::runner::{Acted, Outcome};
 use crate::providers::ErrorKind;
 
@@ -19,8 +20,6 @@ const QUEUED_REMOVAL: &str = "Waiting for its turn: the container host destroys 
 
 /// What a site says that is up.
 const UP_MESSAGE: &str = "The site is up and answers through the proxy.";
-/// What a site says for which everything can be done.
-const SYNCED_MESSAGE: &str = "Acting as asked.";
 
 /// The new status.
 pub fn status(
@@ -209,31 +208,7 @@ fn synced(verdict: &Verdict) -> Finding {
 /// The status of a paused site: as it was, with the word that nothing is done.
 pub fn paused(subject: &SiteSubject, now: Timestamp) -> WordPressSiteStatus {
     let mut status = subject.status.clone();
-    let message =
-        "Paused by the annotation hostwright.dev/paused; nothing is done outside until it is removed.";
-    let kept: Vec<_> = status
-        .conditions
-        .iter()
-        .filter(|c| c.type_ != kinds::SYNCED && c.type_ != kinds::STALLED)
-        .cloned()
-        .collect();
-    let synced = Finding::new(kinds::SYNCED, State::False, reasons::PAUSED, message);
-    let mut conditions = merge(
-        &status.conditions,
-        &[synced],
-        subject.object.metadata.generation,
-        now,
-    );
-    let at = kept
-        .iter()
-        .position(|c| c.type_ == kinds::READY)
-        .map_or(0, |at| at + 1);
-    let (before, after) = kept.split_at(at.min(kept.len()));
-    status.conditions = before
-        .iter()
-        .cloned()
-        .chain(conditions.drain(..))
-        .chain(after.iter().cloned())
-        .collect();
+    let generation = subject.object.metadata.generation;
+    status.conditions = judgement::paused(&status.conditions, generation, now);
     status
 }

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use super::site::{Action, Reservation, Terms, Vacancy};
-use super::verdict::Block;
 use crate::api::condition::reasons;
+use crate::controllers::judgement::Block;
 use crate::domain::Mib;
 use crate::providers::container_host::{NodeSummary, Survey};
 

@@ -10,6 +10,7 @@ use tokio::sync::OwnedMutexGuard;
 
 use crate::api::{SiteProviders, SiteResources, SiteTask, WordPressSiteStatus};
 use crate::controllers::connections::Refusal;
+use crate::controllers::fact::Fact;
 use crate::controllers::ledger::Taken;
 use crate::domain::{AddressPool, DnsLabel, Email, Fqdn, OwnerMark, Vmid, VmidRange};
 use crate::providers::container_host::{
@@ -108,42 +109,6 @@ impl Reservation {
         status.reserved_at = Some(Time(self.since));
         status.resources = Some(terms.sizes);
         status.providers = Some(terms.providers.clone());
-    }
-}
-
-/// A part of the world: not looked at, known, or looked at in vain. Never mistake the last for absence.
-#[derive(Debug, Clone, Default)]
-pub enum Fact<T> {
-    /// Nobody looked in this pass.
-    #[default]
-    Unread,
-    /// As it is.
-    Known(T),
-    /// The look failed.
-    Unknown(ProviderError),
-}
-
-impl<T> From<Result<T, ProviderError>> for Fact<T> {
-    fn from(result: Result<T, ProviderError>) -> Self {
-        match result {
-            Ok(value) => Self::Known(value),
-            Err(error) => Self::Unknown(error),
-        }
-    }
-}
-
-impl<T> Fact<T> {
-    /// What is known.
-    pub fn known(&self) -> Option<&T> {
-        match self {
-            Self::Known(value) => Some(value),
-            _ => None,
-        }
-    }
-
-    /// Nobody looked yet.
-    pub fn is_unread(&self) -> bool {
-        matches!(self, Self::Unread)
     }
 }
 

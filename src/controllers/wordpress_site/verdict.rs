@@ -2,6 +2,7 @@
 
 use crate::api::condition::{Finding, State, is_true, kinds, reasons};
 use crate::api::{Phase, SiteTask, WordPressSiteStatus};
+use crate::controllers::judgement::{Block, reason_of};
 use crate::providers::{ErrorKind, ProviderError};
 
 /// The parts of a site, in the order in which they come about.
@@ -14,17 +15,6 @@ pub const PARTS: [&str; 7] = [
     kinds::PAGE_READY,
     kinds::SNAPSHOT_READY,
 ];
-
-/// Why nothing more is done until somebody changes something.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Block {
-    /// One of [`reasons`].
-    pub reason: &'static str,
-    /// What, which object, what to do.
-    pub message: String,
-    /// It says nothing about the site itself: one that was up is taken to be up.
-    pub keeps_ready: bool,
-}
 
 /// What the planner says about a site.
 #[derive(Debug, Clone, PartialEq)]
@@ -144,17 +134,5 @@ impl Verdict {
     /// The first part that is not good.
     pub fn first_bad(&self) -> Option<&Finding> {
         self.parts.iter().find(|part| part.state != State::True)
-    }
-}
-
-/// The reason that goes with an error.
-pub fn reason_of(error: &ProviderError) -> &'static str {
-    match error.kind() {
-        ErrorKind::Denied => reasons::DENIED,
-        ErrorKind::Invalid => reasons::REFUSED,
-        ErrorKind::Conflict => reasons::CONFLICT,
-        ErrorKind::Throttled { .. } => reasons::THROTTLED,
-        ErrorKind::Unavailable | ErrorKind::Ambiguous => reasons::UNAVAILABLE,
-        ErrorKind::NotFound | ErrorKind::Unexpected => reasons::UNEXPECTED,
     }
 }

@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 
 use super::super::report::QUEUED_MESSAGE;
 use super::super::reserve;
-use super::super::site::{Action, Fact, Observed, Reservation, Terms};
-use super::super::verdict::{Block, Verdict};
+use super::super::site::{Action, Observed, Reservation, Terms};
+use super::super::verdict::Verdict;
 use super::{SitePlan, blocked, failed, wait, words};
 use crate::api::condition::{kinds, reasons};
 use crate::api::{SiteTask, TaskOperation, WordPressSiteStatus};
+use crate::controllers::fact::Fact;
+use crate::controllers::judgement::Block;
 use crate::controllers::runner::{Next, Plan};
 use crate::domain::{Gib, Mib};
 use crate::providers::container_host::{Container, ContainerSpec, HaState, TaskRecord, TaskState};

@@ -2,11 +2,12 @@
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
-use super::super::site::{Action, Fact, Observed};
+use super::super::site::{Action, Observed};
 use super::super::verdict::{PARTS, Verdict};
 use super::{SitePlan, failed, wait};
 use crate::api::condition::{is_true, kinds, reasons};
 use crate::api::{Phase, TaskOperation, WordPressSiteStatus};
+use crate::controllers::fact::Fact;
 use crate::controllers::runner::{Next, Plan, after_failure};
 use crate::providers::container_host::INITIAL_SNAPSHOT;
 use crate::providers::edge::Page;

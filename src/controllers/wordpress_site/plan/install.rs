@@ -1,9 +1,10 @@
 //! The installation of WordPress in the container.
 
-use super::super::site::{Action, Fact, Observed};
+use super::super::site::{Action, Observed};
 use super::super::verdict::Verdict;
 use crate::api::WordPressSiteStatus;
 use crate::api::condition::kinds;
+use crate::controllers::fact::Fact;
 use crate::providers::ProviderError;
 use crate::providers::container_host::Container;
 use crate::providers::site_installer::InstallState;

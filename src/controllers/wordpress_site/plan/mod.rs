@@ -12,10 +12,12 @@ mod proxy;
 use jiff::Timestamp;
 
 use super::reserve;
-use super::site::{Action, Fact, Observed, Reservation, Steady, Terms};
-use super::verdict::{Block, Verdict};
+use super::site::{Action, Observed, Reservation, Steady, Terms};
+use super::verdict::Verdict;
 use crate::api::condition::{State, kinds, reasons};
 use crate::api::{Phase, SiteTask, TaskOperation, WordPressSiteStatus};
+use crate::controllers::fact::Fact;
+use crate::controllers::judgement::Block;
 use crate::controllers::runner::{Next, Plan, after_failure};
 use crate::providers::container_host::{Container, TaskState};
 use crate::providers::{ErrorKind, ProviderError};

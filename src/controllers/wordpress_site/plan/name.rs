@@ -1,8 +1,9 @@
 //! The public name of a site: one record that points to the proxy.
 
-use super::super::site::{Action, Fact, Observed, Terms};
+use super::super::site::{Action, Observed, Terms};
 use super::super::verdict::Verdict;
 use crate::api::condition::kinds;
+use crate::controllers::fact::Fact;
 use crate::domain::Fqdn;
 use crate::providers::ErrorKind;
 use crate::providers::dns_host::{Record, RecordData, ZoneId};

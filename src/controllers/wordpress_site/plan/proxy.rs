@@ -4,9 +4,10 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use super::super::site::{Action, Fact, Observed, Reservation, Terms, WEB_PORT};
+use super::super::site::{Action, Observed, Reservation, Terms, WEB_PORT};
 use super::super::verdict::Verdict;
 use crate::api::condition::{kinds, reasons};
+use crate::controllers::fact::Fact;
 use crate::domain::Fqdn;
 use crate::providers::ErrorKind;
 use crate::providers::reverse_proxy::{CertificateId, ProxyHost, ProxyHostSpec, ProxySurvey};

@@ -20,11 +20,12 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::plan::SitePlan;
-use super::site::{Action, Fact, Observed, Reservation, Terms};
+use super::site::{Action, Observed, Reservation, Terms};
 use super::verdict::Verdict;
 use super::{SiteSubject, plan};
 use crate::api::condition::{Finding, State, kinds, merge, reasons};
 use crate::api::{SiteProviders, SiteResources, SiteTask, TaskOperation, WordPressSite, WordPressSiteStatus};
+use crate::controllers::fact::Fact;
 use crate::controllers::runner::Next;
 use crate::domain::{AddressPool, Fqdn, Gib, Mib, OwnerMark, Vmid, VmidRange};
 use crate::providers::container_host::{

@@ -5,11 +5,12 @@ use std::time::Duration;
 use super::super::act::absorb;
 use super::super::remove::gone;
 use super::super::site::{Done, Vacancy};
-use super::super::verdict::{Block, PARTS};
+use super::super::verdict::PARTS;
 use super::super::{SiteKind, report};
 use super::*;
 use crate::api::condition::is_true;
 use crate::api::{DeletionPolicy, Phase};
+use crate::controllers::judgement::Block;
 use crate::controllers::ledger::Taken;
 use crate::controllers::runner::{Acted, Outcome, after_failure};
 

@@ -2,8 +2,8 @@
 
 use super::super::reserve::{choose, node as node_for};
 use super::super::site::{NameCheck, Vacancy};
-use super::super::verdict::Block;
 use super::*;
+use crate::controllers::judgement::Block;
 use crate::controllers::ledger::Taken;
 use crate::providers::container_host::GuestSummary;
 
