@@ -8,18 +8,14 @@ use super::verdict::Verdict;
 use super::{SiteKind, SiteSubject};
 use crate::api::condition::{Finding, State, kinds, merge, reasons};
 use crate::api::{Phase, WordPressSiteStatus};
-use crate::controllers::judgement::{self, Block, SYNCED_MESSAGE, reason_of};
+use crate::controllers::judgement::{self, SYNCED_MESSAGE};
 use crate::controllers::runner::{Acted, Outcome};
-use crate::providers::ErrorKind;
 
 /// What a site says that waits for its container, whether it was just reserved or stands in the queue.
 pub const QUEUED_MESSAGE: &str =
     "Waiting for its turn: the container host creates a few containers at a time.";
 /// The same for the removal.
 const QUEUED_REMOVAL: &str = "Waiting for its turn: the container host destroys a few containers at a time.";
-
-/// What a site says that is up.
-const UP_MESSAGE: &str = "The site is up and answers through the proxy.";
 
 /// The new status.
 pub fn status(
@@ -55,7 +51,12 @@ pub fn status(
         status.credentials_secret = Some(super::secret::name_of(&subject.object));
     }
     status.phase = Some(verdict.phase);
-    status.conditions = merge(&subject.status.conditions, &findings(&verdict), generation, now);
+    status.conditions = merge(
+        &subject.status.conditions,
+        &verdict.summary().findings(),
+        generation,
+        now,
+    );
     status
 }
 
@@ -127,82 +128,6 @@ fn confirmed(
         condition.observed_generation = generation;
     }
     conditions
-}
-
-/// Summary conditions and parts.
-fn findings(verdict: &Verdict) -> Vec<Finding> {
-    let terminal = verdict
-        .failure
-        .as_ref()
-        .filter(|(_, error)| error.kind() == ErrorKind::Invalid);
-    let mut findings = vec![ready(verdict), synced(verdict)];
-    if let Some((_, error)) = terminal {
-        findings.push(Finding::new(
-            kinds::STALLED,
-            State::True,
-            reason_of(error),
-            error.message(),
-        ));
-    }
-    findings.extend(verdict.parts.iter().cloned());
-    findings
-}
-
-fn ready(verdict: &Verdict) -> Finding {
-    let finding = |state, reason, message: &str| Finding::new(kinds::READY, state, reason, message);
-    if let Some(Block {
-        reason,
-        message,
-        keeps_ready,
-    }) = &verdict.block
-        && !(*keeps_ready && verdict.was_ready)
-    {
-        return finding(State::False, reason, message);
-    }
-    if verdict.block.is_some() {
-        return finding(State::True, reasons::READY, UP_MESSAGE);
-    }
-    if verdict.phase == Phase::Terminating {
-        let message = verdict
-            .failure
-            .as_ref()
-            .map_or("The site is being removed.", |(_, error)| error.message());
-        return finding(State::False, reasons::DELETING, message);
-    }
-    if verdict.all_good() {
-        return finding(State::True, reasons::READY, UP_MESSAGE);
-    }
-    let bad = verdict
-        .failure
-        .as_ref()
-        .and_then(|(kind, _)| verdict.parts.iter().find(|part| part.kind == *kind))
-        .or_else(|| verdict.first_bad());
-    let message = bad.map_or("", |part| part.message.as_str());
-    let reason = match (&verdict.failure, verdict.phase) {
-        (Some(_), _) => bad.map_or(reasons::UNEXPECTED, |part| part.reason),
-        (None, Phase::Degraded) => reasons::DEGRADED,
-        (None, _) => reasons::PROVISIONING,
-    };
-    finding(State::False, reason, message)
-}
-
-fn synced(verdict: &Verdict) -> Finding {
-    let finding = |state, reason, message: &str| Finding::new(kinds::SYNCED, state, reason, message);
-    match (&verdict.block, &verdict.failure) {
-        (Some(block), _) if block.reason == reasons::RETAINED => {
-            finding(State::True, reasons::SYNCED, SYNCED_MESSAGE)
-        }
-        (Some(block), _) => finding(State::False, block.reason, &block.message),
-        (None, Some((kind, error))) => {
-            let reason = verdict
-                .parts
-                .iter()
-                .find(|part| part.kind == *kind)
-                .map_or(reason_of(error), |part| part.reason);
-            finding(State::False, reason, error.message())
-        }
-        (None, None) => finding(State::True, reasons::SYNCED, SYNCED_MESSAGE),
-    }
 }
 
 /// The status of a paused site: as it was, with the word that nothing is done.

@@ -2,8 +2,11 @@
 
 use crate::api::condition::{Finding, State, is_true, kinds, reasons};
 use crate::api::{Phase, SiteTask, WordPressSiteStatus};
-use crate::controllers::judgement::{Block, reason_of};
+use crate::controllers::judgement::{Block, Stage, Summary, reason_of};
 use crate::providers::{ErrorKind, ProviderError};
+
+/// What a site says that is up.
+const UP_MESSAGE: &str = "The site is up and answers through the proxy.";
 
 /// The parts of a site, in the order in which they come about.
 pub const PARTS: [&str; 7] = [
@@ -131,8 +134,20 @@ impl Verdict {
         self.parts.iter().all(|part| part.state == State::True)
     }
 
-    /// The first part that is not good.
-    pub fn first_bad(&self) -> Option<&Finding> {
-        self.parts.iter().find(|part| part.state != State::True)
+    /// What the conditions say in sum.
+    pub fn summary(&self) -> Summary<'_> {
+        Summary {
+            parts: &self.parts,
+            block: self.block.as_ref(),
+            failure: self.failure.as_ref(),
+            was_ready: self.was_ready,
+            stage: match self.phase {
+                Phase::Terminating => Stage::Going,
+                Phase::Degraded => Stage::Degraded,
+                _ => Stage::Making,
+            },
+            up: UP_MESSAGE,
+            going: "The site is being removed.",
+        }
     }
 }
