@@ -25,6 +25,12 @@ pub mod kinds {
     pub const PAGE_READY: &str = "PageReady";
     /// The snapshot `initial` exists.
     pub const SNAPSHOT_READY: &str = "SnapshotReady";
+    /// The zone exists and has its settings.
+    pub const ZONE_READY: &str = "ZoneReady";
+    /// Every record of the spec is in the zone.
+    pub const RECORDS_IN_SYNC: &str = "RecordsInSync";
+    /// The parent zone delegates to our name servers, and they answer. Only with `verifyNameservers`.
+    pub const NAMESERVERS_VERIFIED: &str = "NameserversVerified";
 }
 
 /// Reasons: constant words, details go into the message.
@@ -89,6 +95,28 @@ pub mod reasons {
     pub const AVAILABLE: &str = "Available";
     /// Reachable, but rights are missing.
     pub const RIGHTS_MISSING: &str = "RightsMissing";
+    /// Suspended by the spec.
+    pub const SUSPENDED: &str = "Suspended";
+    /// Some records break a rule or are in somebody's way; status.records names them.
+    pub const RECORDS_REFUSED: &str = "RecordsRefused";
+    /// More records than the Plan allows.
+    pub const QUOTA_EXCEEDED: &str = "QuotaExceeded";
+    /// Delegated to us, but a name server of ours does not answer for the zone.
+    pub const NOT_ANSWERING: &str = "NotAnswering";
+    /// Only some of the delegated name servers are ours, or only some of ours are delegated.
+    pub const PARTLY_DELEGATED: &str = "PartlyDelegated";
+    /// Delegated to somebody else.
+    pub const DELEGATED_ELSEWHERE: &str = "DelegatedElsewhere";
+    /// The parent zone knows the name and delegates it to nobody.
+    pub const NOT_DELEGATED: &str = "NotDelegated";
+    /// The parent zone does not know the name.
+    pub const NOT_REGISTERED: &str = "NotRegistered";
+    /// The name servers could not be asked.
+    pub const NOT_CHECKED: &str = "NotChecked";
+    /// Somebody changed or removed something outside; it was put right.
+    pub const DRIFT_REPAIRED: &str = "DriftRepaired";
+    /// Something outside carries the mark of this cluster, but of no object that there is.
+    pub const ORPHANS_FOUND: &str = "OrphansFound";
     /// Left outside as it is, by `deletionPolicy: Retain`.
     pub const RETAINED: &str = "Retained";
 }

@@ -167,6 +167,10 @@ pub struct DnsZoneStatus {
     /// Records in the zone that are not ours: seen, counted, left alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub foreign_records: Option<i32>,
+    /// Digest of all records that the zone was brought to; absent while some are not as they shall be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 63))]
+    pub records_digest: Option<String>,
     /// When we last changed something in the zone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_change: Option<Time>,

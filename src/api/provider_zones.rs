@@ -62,7 +62,7 @@ pub struct StartOfAuthority {
     /// Mail box of the person in charge: the part before the @ of an address at the zone itself, or a whole address.
     #[serde(default = "default_mailbox")]
     #[schemars(length(max = 254))]
-    #[x_kube(validation = Rule::new("self.matches('^[A-Za-z0-9_-]+(@[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?([.][a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)+)?$')")
+    #[x_kube(validation = Rule::new("self.matches('^[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(@[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?([.][a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)+)?$')")
         .message("mailbox must look like hostmaster or hostmaster@example.net, without dots before the @"))]
     pub mailbox: String,
     /// How often secondaries ask.

@@ -78,6 +78,8 @@ pub struct DnsAbilities {
     pub suspends: bool,
     /// Start of authority and the zone's own NS records are ours to write.
     pub authority: bool,
+    /// Removing a zone removes its records. Elsewhere they would stay behind unseen.
+    pub records_go_with_zone: bool,
 }
 
 /// One record as the back-end has it.

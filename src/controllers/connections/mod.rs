@@ -1,6 +1,7 @@
 //! Live connections to the back-ends, one per Provider, made anew when the Provider or its Secret changes.
 
 mod build;
+mod zones;
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::Ipv4Addr;
@@ -12,11 +13,12 @@ use kube::ResourceExt;
 use kube::runtime::reflector::{ObjectRef, Store as Cache};
 
 use super::shared_read::SharedRead;
-use crate::api::Provider;
+use crate::api::{Provider, StartOfAuthority, ZoneDefaults};
 use crate::api::condition::reasons;
 use crate::domain::dns::RecordName;
 use crate::domain::{AddressPool, Fqdn, OwnerMark, VmidRange};
 use crate::providers::container_host::Survey;
+use crate::providers::delegation::DelegationCheck;
 use crate::providers::dns_host::{Record, ZoneId};
 use crate::providers::edge::Edge;
 use crate::providers::gate::{Gate, Meter};
@@ -95,11 +97,23 @@ pub struct Dns {
     pub proxied: bool,
     /// Time to live of sites' records in seconds.
     pub ttl: u32,
+    /// The hoster's own name servers; empty where the back-end assigns some to each zone.
+    pub name_servers: Vec<Fqdn>,
+    /// Start of authority of zones.
+    pub soa: StartOfAuthority,
+    /// How zones are made.
+    pub zone_defaults: ZoneDefaults,
+    /// Looks whether the world finds a zone at its name servers.
+    pub delegation: Arc<dyn DelegationCheck>,
+    /// All zones.
+    pub zone_list: ZoneList,
     /// Zones by the domain whose names they hold.
     pub zones: Mutex<BTreeMap<Fqdn, Arc<SharedRead<Option<ZoneId>>>>>,
     /// The bulk reads by zone.
     pub records: Mutex<BTreeMap<ZoneId, Arc<SharedRead<RecordIndex>>>>,
 }
+
+pub use zones::{ZoneIndex, ZoneList};
 
 /// How long a zone that was found is believed to stay: zones come and go by hand.
 const ZONE_AGE: Duration = Duration::from_secs(300);
@@ -261,14 +275,32 @@ impl Connection {
         }
     }
 
-    /// The DNS host, if it is one.
+    /// The DNS host for single names, if it is one.
+    ///
+    /// # Errors
+    /// When the Provider is of another type, or its records cannot carry our mark: what a site's record is known by
+    /// has no place but the record itself.
+    pub fn dns(&self, name: &str) -> Result<Arc<Dns>, Refusal> {
+        match &self.backend {
+            Backend::Dns(dns) if dns.dns.abilities().marks => Ok(Arc::clone(dns)),
+            _ => Err(self.other_type(name, "dns", "a DNS host whose records carry marks (cloudflare)")),
+        }
+    }
+
+    /// The host of whole zones, if it is one.
     ///
     /// # Errors
     /// When the Provider is of another type.
-    pub fn dns(&self, name: &str) -> Result<Arc<Dns>, Refusal> {
+    pub fn zones(&self, name: &str) -> Result<Arc<Dns>, Refusal> {
         match &self.backend {
             Backend::Dns(dns) => Ok(Arc::clone(dns)),
-            _ => Err(self.other_type(name, "dns", "a DNS host (cloudflare)")),
+            _ => {
+                let message = format!(
+                    "Provider {name} is of type {}, but a DnsZone needs one that hosts zones (ispconfig, cloudflare)",
+                    self.kind
+                );
+                Err(Refusal::new(reasons::PROVIDER_INVALID, message))
+            }
         }
     }
 

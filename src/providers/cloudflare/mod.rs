@@ -90,6 +90,7 @@ impl DnsHost for Cloudflare {
             marks: true,
             suspends: false,
             authority: false,
+            records_go_with_zone: true,
         }
     }
 

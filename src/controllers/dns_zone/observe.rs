@@ -1,0 +1,118 @@
+//! Reading: what is still unknown and needed, and never a write.
+
+use std::time::Duration;
+
+use super::resolve::Resolved;
+use super::zone::{Observed, Proofs, Steady, Terms};
+use super::{ZoneKind, ZoneSubject};
+use crate::api::condition::{is_true, kinds};
+use crate::api::{DeletionPolicy, DnsZoneStatus};
+use crate::controllers::connections::Dns;
+use crate::controllers::fact::Fact;
+use crate::providers::ProviderError;
+use crate::providers::dns_host::Zone;
+
+/// Age of a list that is good enough for a settled zone: a wave of triggers shares one read.
+const STEADY_AGE: Duration = Duration::from_secs(20);
+/// Age of a list that is good enough for a zone that is to be made: the back-end decides when it is made.
+const CHOICE_AGE: Duration = Duration::from_secs(30);
+
+impl ZoneKind {
+    /// Fills in what is unread and needed.
+    pub(super) async fn look(&self, subject: &ZoneSubject, mut known: Observed) -> Observed {
+        let spec = &subject.object.spec;
+        if subject.deleting && spec.deletion_policy == DeletionPolicy::Retain {
+            return known;
+        }
+        let Resolved { terms, dns } = match self.resolve(subject) {
+            Ok(resolved) => resolved,
+            Err(refusal) => {
+                known.refusal = Some(refusal);
+                return known;
+            }
+        };
+        known.rival = self.claims.rival(&subject.uid());
+        if known.rival.is_none() || subject.deleting {
+            if !subject.deleting && !subject.precise && settled(&subject.status, &terms) {
+                known.steady = Some(steady(&subject.status, &terms, &dns).await);
+            } else {
+                self.look_outside(subject, &terms, &dns, &mut known).await;
+            }
+        }
+        known.terms = Some(terms);
+        known
+    }
+
+    async fn look_outside(&self, subject: &ZoneSubject, terms: &Terms, dns: &Dns, known: &mut Observed) {
+        let status = &subject.status;
+        known.proofs.get_or_insert_with(|| Proofs::of(status));
+        let had_records = !known.records.is_unread();
+        if known.zone.is_unread() {
+            known.zone = find(subject, terms, dns, known.changed).await.into();
+        }
+        let Fact::Known(Some(zone)) = &known.zone else {
+            return;
+        };
+        let ours = terms.origin_of(zone, status).is_some();
+        let untouched = terms.suspended && !subject.deleting;
+        if known.records.is_unread() && ours && !untouched {
+            known.records = dns.dns.records(&zone.id).await.into();
+        }
+        // Who answers for the zone is of interest only when there is something to answer.
+        if had_records && terms.verify && !subject.deleting && known.delegation.is_none() {
+            let expected = match terms.name_servers.is_empty() {
+                true => zone.name_servers.iter().cloned().collect(),
+                false => terms.name_servers.iter().cloned().collect(),
+            };
+            known.delegation = Some(dns.delegation.delegation(&terms.spec.name, &expected).await);
+        }
+    }
+}
+
+/// The zone as it is. A list that many share is enough for one that was never made; what we changed or are about to
+/// let go is looked at by itself.
+async fn find(
+    subject: &ZoneSubject,
+    terms: &Terms,
+    dns: &Dns,
+    changed: bool,
+) -> Result<Option<Zone>, ProviderError> {
+    let host = dns.dns.as_ref();
+    let name = &terms.spec.name;
+    // Where nothing in a zone tells whose it is, an intent to make it must rest on a look of its own.
+    if changed || subject.precise || !terms.abilities.marks {
+        return host.zone(name).await;
+    }
+    match dns.zone_list.find(host, name, CHOICE_AGE).await? {
+        None if subject.deleting => host.zone(name).await,
+        found => Ok(found),
+    }
+}
+
+/// Whether bulk reads can tell that nothing is to be done.
+fn settled(status: &DnsZoneStatus, terms: &Terms) -> bool {
+    is_true(&status.conditions, kinds::READY)
+        && is_true(&status.conditions, kinds::SYNCED)
+        && status.records_digest.as_ref() == Some(&terms.digest)
+        && !terms.suspended
+}
+
+async fn steady(status: &DnsZoneStatus, terms: &Terms, dns: &Dns) -> Steady {
+    let zones = match dns.zone_list.all(dns.dns.as_ref(), STEADY_AGE).await {
+        Ok(zones) => zones,
+        Err(error) => return Steady::Unknown(error),
+    };
+    match zones.get(&terms.spec.name) {
+        Some(zone) if as_left(status, terms, zone) => Steady::Agrees,
+        _ => Steady::Differs,
+    }
+}
+
+/// Whether a zone in a list is as we left it. Where there is a serial, it tells of changes to records too.
+fn as_left(status: &DnsZoneStatus, terms: &Terms, zone: &Zone) -> bool {
+    let soa = zone.soa.as_ref().is_none_or(|soa| *soa == terms.spec.soa);
+    status.zone_id.as_deref() == Some(&zone.id.0)
+        && (zone.active == terms.spec.active || !terms.abilities.suspends)
+        && (soa || !terms.abilities.authority)
+        && zone.serial.map(i64::from) == status.serial
+}
