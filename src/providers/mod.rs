@@ -6,6 +6,7 @@
 
 pub mod coalesce;
 pub mod container_host;
+pub mod delegation;
 pub mod dns_host;
 pub mod edge;
 pub mod error;
@@ -22,6 +23,9 @@ pub mod ssh_installer;
 pub mod template_installer;
 
 pub use container_host::ContainerHost;
+pub use delegation::{
+    Answering, Delegation, DelegationCheck, DelegationState, ResolverCheck, ResolverSettings,
+};
 pub use dns_host::DnsHost;
 pub use error::{ErrorKind, ProviderError};
 pub use health::{Health, HealthCheck};
