@@ -133,12 +133,13 @@ async fn a_record_lives_from_create_to_delete<F: Fixture>() {
         ..spec("shop.example.com", address(2))
     };
     let update = RecordChange::Update(made.clone(), moved.clone());
-    let updated = scene.one(update.clone()).await.unwrap().unwrap();
+    let updated = scene.one(update).await.unwrap().unwrap();
     assert_eq!((&updated.id, &updated.spec), (&made.id, &moved));
     assert_eq!(scene.fixture.stored("shop.example.com"), ["A 192.0.2.2"]);
 
     let before = scene.fixture.writes();
-    assert_eq!(scene.one(update).await.unwrap().unwrap(), updated);
+    let again = RecordChange::Update(updated.clone(), moved);
+    assert_eq!(scene.one(again).await.unwrap().unwrap(), updated);
     assert_eq!(
         scene.fixture.writes(),
         before,
@@ -416,10 +417,7 @@ async fn a_thousand_records_come_and_go<F: Fixture>() {
     }
     let records = scene.host.records(&scene.zone).await.unwrap();
     assert_eq!(records.len(), specs.len());
-    let deletes: Vec<RecordChange> = records
-        .into_iter()
-        .map(|record| RecordChange::Delete(record))
-        .collect();
+    let deletes: Vec<RecordChange> = records.into_iter().map(RecordChange::Delete).collect();
     assert!(
         scene
             .apply(&deletes)

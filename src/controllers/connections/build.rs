@@ -377,6 +377,7 @@ impl Input<'_> {
             http: self.http(std::slice::from_ref(&settings.endpoint), settings.plaintext)?,
             api_token: self.secret_text("apiToken")?,
             zone_id: settings.zone_id.clone().map(ZoneId),
+            account_id: settings.account_id.clone(),
         };
         let dns = cloudflare::connect(vendor, Arc::clone(&gate)).map_err(|error| self.refused(&error))?;
         let connected = Dns {

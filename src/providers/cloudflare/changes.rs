@@ -1,24 +1,21 @@
-//! Applies changes: prove ownership, then one call or a few batches, then an outcome for every change.
+//! Applies changes: check ownership, then one call or a few batches, then an outcome for every change.
 //!
 //! A batch is one transaction: its first error undoes all of it and is the only one named. So a refused batch
 //! is halved until the guilty changes stand alone, and everybody else's go through: one bad record among 200
 //! costs about 18 calls this way, where one call per change would cost 200 of the 1,200 in five minutes.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
 use super::client::Client;
-use super::records::{body_of, canonical, get, list, mark_of, record_of};
+use super::records::{body_of, canonical};
 use super::wire;
 use super::writes::{Writer, not_sent};
 use crate::domain::{Fqdn, OwnerMark};
-use crate::providers::dns_host::{Record, RecordChange, RecordId, RecordSpec, ZoneId};
+use crate::providers::dns_host::{Record, RecordChange, RecordData, RecordId, RecordSpec, ZoneId};
 use crate::providers::error::{ErrorKind, ProviderError};
 
 /// Changes in one batch: the limit of the free plan (3,500 on others).
 const BATCH: usize = 200;
-/// Up to so many records are read one by one before they are touched; for more, reading the whole zone (one
-/// call per 5,000 records) costs less.
-const SINGLE_READS: usize = 8;
 /// A refused batch of so few changes is not halved again but made call by call.
 const SINGLE_WRITES: usize = 8;
 /// Calls without a clear answer after which nothing more is sent: the back-end has a general problem then,
@@ -70,10 +67,9 @@ pub(super) async fn apply(
     owner: &OwnerMark,
 ) -> Vec<Outcome> {
     let mut outcomes: BTreeMap<usize, Outcome> = BTreeMap::new();
-    let seen = look(client, zone, changes).await;
     let mut works = Vec::new();
     for (index, change) in changes.iter().enumerate() {
-        match plan(change, zone_name, &seen, owner) {
+        match plan(change, zone_name, owner) {
             Ok(Planned::Send(step)) => works.push(Work { index, step }),
             Ok(Planned::Nothing(record)) => {
                 outcomes.insert(index, Ok(record));
@@ -98,51 +94,6 @@ pub(super) async fn apply(
         .collect()
 }
 
-/// Records by id as they are now: `None` for proven absence.
-type Seen = BTreeMap<RecordId, Result<Option<wire::Record>, ProviderError>>;
-
-/// Reads every record that is to be updated or deleted, right before.
-async fn look(client: &Client, zone: &ZoneId, changes: &[RecordChange]) -> Seen {
-    let ids: BTreeSet<&RecordId> = changes
-        .iter()
-        .filter_map(|change| match change {
-            RecordChange::Update(record, _) | RecordChange::Delete(record) => Some(&record.id),
-            RecordChange::Create(_) => None,
-        })
-        .collect();
-    let mut seen = Seen::new();
-    if ids.len() > SINGLE_READS {
-        match list(client, zone, None).await {
-            Ok(records) => {
-                let found = records
-                    .into_iter()
-                    .map(|record| (RecordId(record.id.clone()), record));
-                let wanted = found.filter(|(id, _)| ids.contains(id));
-                seen.extend(wanted.map(|(id, record)| (id, Ok(Some(record)))));
-            }
-            Err(error) => {
-                seen.extend(ids.into_iter().map(|id| (id.clone(), Err(error.clone()))));
-                return seen;
-            }
-        }
-    }
-    // What a complete list does not have is asked for by its id: only that proves absence.
-    let mut failed: Option<ProviderError> = None;
-    for id in ids {
-        if seen.contains_key(id) {
-            continue;
-        }
-        // After one failure the others are not tried: each could take as long as a time-out.
-        let found = match &failed {
-            Some(error) => Err(not_sent(error)),
-            None => get(client, zone, id).await,
-        };
-        failed = failed.or(found.as_ref().err().cloned());
-        seen.insert(id.clone(), found);
-    }
-    seen
-}
-
 enum Planned {
     Send(Step),
     /// The world is as wanted already.
@@ -152,62 +103,53 @@ enum Planned {
 fn plan(
     change: &RecordChange,
     zone_name: Option<&Fqdn>,
-    seen: &Seen,
     owner: &OwnerMark,
 ) -> Result<Planned, ProviderError> {
-    let current = |id: &RecordId| match seen.get(id) {
-        Some(Ok(Some(record))) if mark_of(record).as_ref() == Some(owner) => Ok(Some(record)),
-        Some(Ok(Some(record))) => Err(foreign(record)),
-        Some(Ok(None)) => Ok(None),
-        Some(Err(error)) => Err(error.clone()),
-        // Unreachable as long as every id is looked at; without a look nothing is proven.
-        None => Err(ProviderError::new(
-            ErrorKind::Unexpected,
-            "the record was not read",
-        )),
-    };
     match change {
         RecordChange::Create(spec) => {
-            within(spec, zone_name)?;
+            writable(spec, zone_name)?;
             let body = body_of(None, spec, owner)?;
             Ok(Planned::Send(Step::Post(canonical(spec), body)))
         }
-        RecordChange::Update(Record { id, .. }, spec) => {
-            within(spec, zone_name)?;
-            let body = body_of(Some(id), spec, owner)?;
-            let Some(record) = current(id)? else {
-                let message = format!("{}: the record was deleted meanwhile", spec.name);
-                return Err(ProviderError::new(ErrorKind::NotFound, message));
-            };
-            let spec = canonical(spec);
-            Ok(match record_of(record).filter(|record| record.spec == spec) {
-                Some(same) => Planned::Nothing(Some(same)),
-                None => Planned::Send(Step::Patch(id.clone(), spec, body)),
-            })
+        RecordChange::Update(seen, spec) => {
+            ours(seen, owner)?;
+            writable(spec, zone_name)?;
+            let (wanted, body) = (canonical(spec), body_of(Some(&seen.id), spec, owner)?);
+            if canonical(&seen.spec) == wanted {
+                return Ok(Planned::Nothing(Some(seen.clone())));
+            }
+            // The comment is sent with every update: a record that was adopted gets its mark that way.
+            Ok(Planned::Send(Step::Patch(seen.id.clone(), wanted, body)))
         }
-        RecordChange::Delete(Record { id, .. }) => Ok(match current(id)? {
-            Some(_) => Planned::Send(Step::Delete(id.clone())),
-            None => Planned::Nothing(None),
-        }),
+        RecordChange::Delete(seen) => {
+            ours(seen, owner)?;
+            Ok(Planned::Send(Step::Delete(seen.id.clone())))
+        }
     }
 }
 
-/// Cloudflare takes a name outside of the zone for a relative one and appends the zone to it.
-fn within(spec: &RecordSpec, zone_name: Option<&Fqdn>) -> Result<(), ProviderError> {
-    match zone_name {
-        Some(zone) if !spec.name.is_within(zone) => {
-            let message = format!("{} does not belong to the zone {zone}", spec.name);
-            Err(ProviderError::new(ErrorKind::Invalid, message))
-        }
-        _ => Ok(()),
+/// Whether the record was ours when it was read, within the same pass.
+fn ours(seen: &Record, owner: &OwnerMark) -> Result<(), ProviderError> {
+    if seen.mark.as_ref() == Some(owner) {
+        return Ok(());
     }
+    let RecordSpec { name, data, .. } = &seen.spec;
+    let message = format!("{name} {data} does not carry our mark in its comment; it is left alone");
+    Err(ProviderError::new(ErrorKind::Conflict, message))
 }
 
-fn foreign(record: &wire::Record) -> ProviderError {
-    let content = record.content.as_deref().unwrap_or_default();
-    let shown = format!("{} {} {content}", record.name, record.kind);
-    let message = format!("{shown} does not carry our mark in its comment; it is left alone");
-    ProviderError::new(ErrorKind::Conflict, message)
+/// Cloudflare takes a name outside of the zone for a relative one and appends the zone to it; and the zone's
+/// own name servers are its to choose.
+fn writable(spec: &RecordSpec, zone_name: Option<&Fqdn>) -> Result<(), ProviderError> {
+    let Some(zone) = zone_name else { return Ok(()) };
+    let message = if !spec.name.is_within(zone) {
+        format!("{} does not belong to the zone {zone}", spec.name)
+    } else if spec.name.is_apex(zone) && matches!(spec.data, RecordData::Ns(_)) {
+        format!("the name servers of {zone} itself are Cloudflare's to choose; remove the NS record")
+    } else {
+        return Ok(());
+    };
+    Err(ProviderError::new(ErrorKind::Invalid, message))
 }
 
 /// How the sending goes as a whole.

@@ -23,6 +23,10 @@ const THROTTLED: [u64; 2] = [10429, 10300];
 const NO_ROUTE: [u64; 2] = [7000, 7003];
 /// A zone of that name exists, here or in another account.
 const ZONE_EXISTS: u64 = 1061;
+/// The account's zones are used up: too many that were never delegated, or the plan's limit.
+const ZONE_LIMIT: u64 = 1118;
+/// The zone of this id does not exist.
+const NO_ZONE: u64 = 1001;
 /// How deep a chain of causes is followed; two levels have been seen.
 const CHAIN_DEPTH: u32 = 8;
 
@@ -39,6 +43,12 @@ impl Failure {
     /// Another record, or the same one, is there already.
     pub fn exists(&self) -> bool {
         self.codes.iter().any(|code| EXISTS.contains(code))
+    }
+
+    /// The path that ended in a zone's well-formed id leads nowhere: there is no such zone.
+    pub fn no_such_zone(&self) -> bool {
+        let unknown = |code: &u64| *code == NO_ZONE || NO_ROUTE.contains(code);
+        self.codes.iter().any(unknown) && self.error.kind() == ErrorKind::Invalid
     }
 
     /// No more records fit into the zone.
@@ -140,6 +150,11 @@ fn kind_of(reply: &Reply, codes: &[u64]) -> Option<(ErrorKind, &'static str)> {
     }
     if has(&[ZONE_EXISTS]) {
         return Some((ErrorKind::Conflict, "a zone with that name exists already"));
+    }
+    if has(&[ZONE_LIMIT]) {
+        let message = "the account takes no more zones for now; have those that are pending delegated, or delete \
+                       them";
+        return Some((ErrorKind::Invalid, message));
     }
     if has(&DENIED) {
         let message = "the API token is not valid, or lacks a right for this zone (Zone:Read, DNS:Edit)";

@@ -14,12 +14,18 @@ use crate::providers::http::Call;
 
 const ZONE_READ: &str = "Zone:Read";
 const DNS_EDIT: &str = "DNS:Edit";
+/// What every token can that works at all.
+const CAPABILITIES: [&str; 3] = ["batch-changes", "proxied-records", "record-marks"];
+/// Zones can be made and deleted. Its right is none that is missing: a Provider for sites needs it not.
+const MAKES_ZONES: &str = "zones";
 
 /// The checks so far.
 struct Check<'a> {
     client: &'a Client,
     latency: Duration,
     missing: Vec<String>,
+    /// Zones can be made, as far as the token's rights show.
+    zones: bool,
     /// A call other than the one about the token succeeded.
     worked: bool,
 }
@@ -31,12 +37,13 @@ pub(super) async fn check(client: &Client, zones: &Zones) -> Result<Health, Prov
         client,
         latency: Duration::MAX,
         missing: Vec::new(),
+        zones: zones.only().is_none(),
         worked: false,
     };
     let refused = check.token().await?;
     let zone = match zones.only() {
         Some(zone) => check.one_zone(&zone.0).await?,
-        None => check.any_zone().await?,
+        None => check.any_zone(zones.account.is_some()).await?,
     };
     if let Some(zone) = &zone {
         check.records(zone).await?;
@@ -48,9 +55,11 @@ pub(super) async fn check(client: &Client, zones: &Zones) -> Result<Health, Prov
     }
     Ok(Health {
         version: String::new(),
-        capabilities: ["batch-changes", "proxied-records", "record-marks"]
+        capabilities: CAPABILITIES
+            .into_iter()
+            .chain(check.zones.then_some(MAKES_ZONES))
             .map(str::to_owned)
-            .into(),
+            .collect(),
         missing_rights: check.missing,
         latency: check.latency,
     })
@@ -81,18 +90,23 @@ impl Check<'_> {
         }
     }
 
-    async fn any_zone(&mut self) -> Result<Option<String>, ProviderError> {
+    /// An account that is named may be empty yet: its zones are still to be made.
+    async fn any_zone(&mut self, may_be_empty: bool) -> Result<Option<String>, ProviderError> {
         // 5 is the smallest page that Cloudflare takes.
         let call = Call::get("zones.list", "/zones").query("per_page", 5);
         let zones: Vec<wire::Zone> = match self.timed(call).await {
             Ok(zones) => zones,
             Err(failure) => {
+                // Who cannot see zones cannot tell whether one is there before making it.
+                self.zones = false;
                 self.lacks(failure, &format!("{ZONE_READ} (all zones that it shall serve)"))?;
                 return Ok(None);
             }
         };
         let Some(zone) = zones.into_iter().next() else {
-            self.missing.push(format!("{ZONE_READ} (the token sees no zone)"));
+            if !may_be_empty {
+                self.missing.push(format!("{ZONE_READ} (the token sees no zone)"));
+            }
             return Ok(None);
         };
         self.permissions(&zone);
@@ -129,6 +143,8 @@ impl Check<'_> {
         if !zone.permissions.is_empty() && !edits {
             self.missing.push(format!("{DNS_EDIT} (zone {})", zone.id));
         }
+        let edits_zones = zone.permissions.iter().any(|right| right == "#zone:edit");
+        self.zones &= zone.permissions.is_empty() || edits_zones;
     }
 
     /// Notes a refused call as a missing right; anything else is an error of the check.

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 
 use super::client::Client;
+use super::data::{decode, encode};
 use super::wire;
-use crate::domain::OwnerMark;
 use crate::domain::dns::RecordName;
-use crate::providers::dns_host::{Record, RecordData, RecordId, RecordSpec, ZoneId};
+use crate::domain::{Fqdn, OwnerMark};
+use crate::providers::dns_host::{Record, RecordId, RecordSpec, ZoneId};
 use crate::providers::error::{ErrorKind, ProviderError};
 use crate::providers::http::Call;
 
@@ -60,17 +61,13 @@ pub(super) fn body_of(
     owner: &OwnerMark,
 ) -> Result<wire::RecordBody, ProviderError> {
     let invalid = |why: &str| ProviderError::new(ErrorKind::Invalid, format!("{}: {why}", spec.name));
-    let (kind, content) = match &spec.data {
-        RecordData::A(address) => ("A", address.to_string()),
-        RecordData::Aaaa(address) => ("AAAA", address.to_string()),
-        RecordData::Cname(target) => ("CNAME", target.to_string()),
-        other => {
-            let kind = other.type_name();
-            return Err(invalid(&format!(
-                "{kind} records are read but never written; use A, AAAA or CNAME"
-            )));
-        }
+    let Some(content) = encode(&spec.data) else {
+        let kind = spec.data.type_name();
+        return Err(invalid(&format!("{kind} records are read but never written")));
     };
+    if spec.proxied && !content.proxiable {
+        return Err(invalid("only A, AAAA and CNAME records can go through the proxy"));
+    }
     if spec.ttl.is_some_and(|ttl| !TTL.contains(&ttl)) {
         return Err(invalid(
             "the time to live must be 60 to 86400 seconds, or automatic",
@@ -79,8 +76,10 @@ pub(super) fn body_of(
     Ok(wire::RecordBody {
         id: id.map(|id| id.0.clone()),
         name: spec.name.to_string(),
-        kind,
-        content,
+        kind: content.kind,
+        content: content.text,
+        data: content.data,
+        priority: content.priority,
         ttl: canonical(spec).ttl.unwrap_or(TTL_AUTOMATIC),
         proxied: spec.proxied,
         comment: owner.to_string(),
@@ -92,8 +91,8 @@ pub(super) fn mark_of(record: &wire::Record) -> Option<OwnerMark> {
     record.comment.as_deref()?.parse().ok()
 }
 
-/// A record in our words. `None` when its name is not a host name (`_dmarc`, `*`, …): such a name can never
-/// be one that we are asked for, and addresses and aliases of ours are never in its way.
+/// A record in our words. `None` when its name is none that a record of ours can have (`a*.example.com`): such
+/// a record is never in the way of ours.
 pub(super) fn record_of(record: &wire::Record) -> Option<Record> {
     let Ok(name) = record.name.parse::<RecordName>() else {
         if let Some(mark) = mark_of(record) {
@@ -109,28 +108,22 @@ pub(super) fn record_of(record: &wire::Record) -> Option<Record> {
         mark: mark_of(record),
         spec: RecordSpec {
             name,
-            data: data_of(record),
+            data: decode(record),
             ttl: ttl.filter(|ttl| !proxied && *ttl != TTL_AUTOMATIC),
             proxied,
         },
     })
 }
 
-fn data_of(record: &wire::Record) -> RecordData {
-    let content = record.content.as_deref().unwrap_or_default();
-    let known = match record.kind.as_str() {
-        "A" => content.parse().ok().map(RecordData::A),
-        "AAAA" => content.parse().ok().map(RecordData::Aaaa),
-        "CNAME" => content.parse().ok().map(RecordData::Cname),
-        _ => None,
+/// Whether a record is Cloudflare's own: start of authority, the zone's own name servers, and what belongs to
+/// its services such as mail routing. `zone` is the zone's name where it is known.
+pub(super) fn is_vendors(record: &wire::Record, zone: Option<&Fqdn>) -> bool {
+    let read_only = record.meta.as_ref().and_then(|meta| meta.read_only);
+    let apex = || {
+        let name = record.name.parse::<RecordName>();
+        zone.is_some_and(|zone| name.is_ok_and(|name| name.is_apex(zone)))
     };
-    known.unwrap_or_else(|| {
-        let text = match record.priority {
-            Some(priority) => format!("{priority} {content}"),
-            None => content.to_owned(),
-        };
-        RecordData::Other(record.kind.clone(), text)
-    })
+    read_only == Some(true) || record.kind == "SOA" || (record.kind == "NS" && apex())
 }
 
 /// Every record of a zone, or of one name in it.
@@ -198,23 +191,10 @@ pub(super) async fn list_of(
     Ok(ours.collect())
 }
 
-/// One record as it is now, `None` when Cloudflare has none of that id.
-pub(super) async fn get(
-    client: &Client,
-    zone: &ZoneId,
-    id: &RecordId,
-) -> Result<Option<wire::Record>, ProviderError> {
-    let call = Call::get("dns_records.get", record_path(zone, id)?);
-    match client.result::<wire::Record>(call).await {
-        Ok(record) => Ok(Some(record)),
-        Err(failure) if failure.error.is_not_found() => Ok(None),
-        Err(failure) => Err(failure.error),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::dns::RecordData;
 
     const MARK: &str = "hostwright:c1:0b6c5c3e-9d1f-4d6c-8f52-2f6f5e0a9b11";
 
@@ -228,6 +208,8 @@ mod tests {
             proxied: Some(proxied),
             comment: Some(MARK.into()),
             priority: None,
+            data: None,
+            meta: None,
         }
     }
 
@@ -245,7 +227,7 @@ mod tests {
             let back = record_of(&wire(
                 body.kind,
                 &body.name,
-                &body.content,
+                body.content.as_deref().unwrap(),
                 body.ttl.into(),
                 proxied,
             ))
@@ -255,16 +237,38 @@ mod tests {
     }
 
     #[test]
-    fn foreign_types_are_shown_and_foreign_names_left_out() {
-        let mut mx = wire("MX", "example.com", "mx.example.net", 1, false);
-        mx.priority = Some(10);
-        mx.comment = Some(format!("see {MARK}"));
-        let record = record_of(&mx).unwrap();
-        assert_eq!(record.spec.data.to_string(), "MX 10 mx.example.net");
+    fn foreign_types_are_shown_and_impossible_names_left_out() {
+        let loc = wire("LOC", "example.com", "51 30 12 N", 1, false);
+        let mut loc = wire::Record {
+            comment: Some(format!("see {MARK}")),
+            ..loc
+        };
+        loc.priority = Some(10);
+        let record = record_of(&loc).unwrap();
+        assert_eq!(record.spec.data.to_string(), "LOC 10 51 30 12 N");
         assert_eq!(record.mark, None);
-        assert!(record_of(&wire("TXT", "_dmarc.example.com", "v=DMARC1", 1, false)).is_none());
+        assert!(record_of(&wire("A", "a*.example.com", "192.0.2.1", 1, false)).is_none());
         let alias = record_of(&wire("CNAME", "a.example.com", "_x.example.net", 1, false)).unwrap();
-        assert_eq!(alias.spec.data.to_string(), "CNAME _x.example.net");
+        assert_eq!(
+            alias.spec.data.kind(),
+            Some(crate::domain::dns::RecordKind::Cname)
+        );
+    }
+
+    #[test]
+    fn the_vendors_own_records_are_told_apart() {
+        let zone: Fqdn = "example.com".parse().unwrap();
+        let apex = wire("NS", "Example.com", "ada.ns.cloudflare.com", 1, false);
+        assert!(is_vendors(&apex, Some(&zone)) && !is_vendors(&apex, None));
+        let below = wire("NS", "sub.example.com", "ns.example.net", 1, false);
+        assert!(!is_vendors(&below, Some(&zone)));
+        assert!(is_vendors(&wire("SOA", "example.com", "x", 1, false), None));
+        let mut routing = wire("MX", "example.com", "route1.mx.cloudflare.net", 1, false);
+        assert!(!is_vendors(&routing, Some(&zone)));
+        routing.meta = Some(wire::Meta {
+            read_only: Some(true),
+        });
+        assert!(is_vendors(&routing, None));
     }
 
     #[test]
@@ -280,7 +284,7 @@ mod tests {
         let owner: OwnerMark = MARK.parse().unwrap();
         let mut spec = RecordSpec {
             name: "a.example.com".parse().unwrap(),
-            data: RecordData::Other("TXT".into(), "x".into()),
+            data: RecordData::Other("LOC".into(), "x".into()),
             ttl: None,
             proxied: false,
         };
@@ -289,6 +293,18 @@ mod tests {
             ErrorKind::Invalid
         );
         spec.data = RecordData::A("192.0.2.7".parse().unwrap());
+        for data in [
+            "mx.example.net".parse().map(RecordData::Ns).unwrap(),
+            RecordData::Txt("x".into()),
+        ] {
+            let proxied = RecordSpec {
+                data,
+                proxied: true,
+                ..spec.clone()
+            };
+            let error = body_of(None, &proxied, &owner).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Invalid);
+        }
         spec.ttl = Some(59);
         assert_eq!(
             body_of(None, &spec, &owner).unwrap_err().kind(),

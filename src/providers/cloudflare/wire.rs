@@ -1,6 +1,8 @@
 //! Cloudflare's JSON. Decoded leniently (unknown fields ignored, numbers also as texts), sent strictly.
 
+use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
 
 /// What every answer is wrapped in.
 #[derive(Debug, Deserialize)]
@@ -54,9 +56,31 @@ pub(super) struct Zone {
     pub name: String,
     #[serde(default)]
     pub status: Option<String>,
+    #[serde(default)]
+    pub account: Option<Account>,
+    /// The servers that were assigned to the zone; a zone that is added again gets others.
+    #[serde(default, deserialize_with = "null_is_empty")]
+    pub name_servers: Vec<String>,
+    #[serde(default, deserialize_with = "time")]
+    pub created_on: Option<Timestamp>,
     /// Such as `#dns_records:edit`; empty when Cloudflare does not tell.
     #[serde(default, deserialize_with = "null_is_empty")]
     pub permissions: Vec<String>,
+}
+
+/// An account, as far as it matters: its id.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Account {
+    pub id: String,
+}
+
+/// `POST /zones`.
+#[derive(Debug, Serialize)]
+pub(super) struct ZoneBody<'a> {
+    pub name: &'a str,
+    pub account: Account,
+    #[serde(rename = "type")]
+    pub kind: &'static str,
 }
 
 /// A record as Cloudflare sends it.
@@ -76,6 +100,36 @@ pub(super) struct Record {
     pub comment: Option<String>,
     #[serde(default, deserialize_with = "number")]
     pub priority: Option<u64>,
+    /// The parts of structured types; each type has other ones.
+    #[serde(default)]
+    pub data: Option<Value>,
+    #[serde(default)]
+    pub meta: Option<Meta>,
+}
+
+/// What Cloudflare notes about a record.
+#[derive(Debug, Clone, Default, Deserialize)]
+pub(super) struct Meta {
+    /// The record belongs to one of Cloudflare's own services, such as mail routing.
+    #[serde(default)]
+    pub read_only: Option<bool>,
+}
+
+/// The content of a type that is not sent as text.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub(super) enum Data {
+    Srv {
+        priority: u16,
+        weight: u16,
+        port: u16,
+        target: String,
+    },
+    Caa {
+        flags: u8,
+        tag: String,
+        value: String,
+    },
 }
 
 /// A record as we send it, for POST and PATCH alike: every field of which we know the value that it shall
@@ -88,7 +142,15 @@ pub(super) struct RecordBody {
     pub name: String,
     #[serde(rename = "type")]
     pub kind: &'static str,
-    pub content: String,
+    /// For types that are text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub content: Option<String>,
+    /// For types that are not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub data: Option<Data>,
+    /// For MX; that of SRV is part of its data.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub priority: Option<u16>,
     pub ttl: u32,
     pub proxied: bool,
     pub comment: String,
@@ -140,6 +202,12 @@ fn number<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u64>, D::Error> {
         Some(Form::Text(text)) => text.trim().parse().ok(),
         None => None,
     })
+}
+
+/// A time, or `None` for what is none: it serves as a hint only.
+fn time<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Timestamp>, D::Error> {
+    let text = Option::<String>::deserialize(from)?;
+    Ok(text.and_then(|text| text.parse().ok()))
 }
 
 #[cfg(test)]

@@ -37,6 +37,7 @@ impl Writer<'_> {
                 match self.client.result::<wire::Record>(call.body(json(&body)?)).await {
                     Ok(record) => Ok(Some(self.settled(spec, record).await?)),
                     Err(failure) if failure.exists() => Err(self.in_the_way(spec, failure).await),
+                    Err(failure) if failure.error.is_not_found() => Err(gone(spec, failure)),
                     Err(failure) => Err(failure),
                 }
             }
@@ -170,6 +171,15 @@ impl Writer<'_> {
             None => "not ours",
         };
         format!("{} ({whose})", record.spec.data)
+    }
+}
+
+/// The record that was to be updated is no more.
+fn gone(spec: &RecordSpec, failure: Failure) -> Failure {
+    let message = format!("{}: the record was deleted meanwhile", spec.name);
+    Failure {
+        error: ProviderError::new(ErrorKind::NotFound, message),
+        codes: failure.codes,
     }
 }
 

@@ -1,21 +1,31 @@
-//! From a zone's name to its id.
+//! Zones: look-ups by name, the bulk read, and what is remembered of both.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
+
+use futures::{StreamExt, TryStreamExt, stream};
+use tokio::sync::OnceCell;
 
 use super::client::Client;
+use super::memory::Memory;
 use super::records::checked_id;
 use super::wire;
 use crate::domain::Fqdn;
-use crate::providers::dns_host::ZoneId;
+use crate::providers::dns_host::{Zone, ZoneId};
 use crate::providers::error::{ErrorKind, ProviderError};
 use crate::providers::http::Call;
 
-/// How long a zone's id is believed. Ids never change, but a zone can be deleted and added again.
-const REMEMBERED: Duration = Duration::from_secs(300);
-/// Zones of one page: the vendor's maximum. More than one of the same name is rare already.
+/// Zones of one page: the vendor's maximum.
 const PAGE: u64 = 50;
+/// Pages that are read at once: half of the calls that may be under way, so that writes go on meanwhile.
+const PAGES_AT_ONCE: usize = 4;
+/// Pages of one account: 50,000 zones are 1,000 of the 1,200 calls in five minutes. Larger accounts need a
+/// token for each part.
+const PAGES_MAX: u64 = 1000;
+/// How often a listing that changed while it was read is begun anew. A page takes about 100 ms, so that this
+/// happens to large accounts when zones come or go.
+const LISTINGS: u32 = 3;
 /// Records that are looked at to tell a zone's name from them.
 const SAMPLE: u64 = 100;
 
@@ -24,19 +34,24 @@ const SAMPLE: u64 = 100;
 pub(super) struct Zones {
     /// The only zone that the token is for, if it is limited to one.
     only: Option<ZoneId>,
-    known: Mutex<BTreeMap<Fqdn, (ZoneId, Instant)>>,
+    /// The account in which zones are made, if it was named.
+    pub(super) account: Option<String>,
+    /// The account that the token turned out to belong to.
+    pub(super) found_account: OnceCell<String>,
+    known: Mutex<Memory>,
 }
 
 impl Zones {
     /// # Errors
     /// `Invalid` for an id that is not 32 hexadecimal digits.
-    pub fn new(only: Option<ZoneId>) -> Result<Self, ProviderError> {
-        if let Some(zone) = &only {
-            checked_id(&zone.0)?;
+    pub fn new(only: Option<ZoneId>, account: Option<String>) -> Result<Self, ProviderError> {
+        for id in only.iter().map(|zone| &zone.0).chain(&account) {
+            checked_id(id)?;
         }
         Ok(Self {
             only,
-            known: Mutex::default(),
+            account,
+            ..Self::default()
         })
     }
 
@@ -44,91 +59,299 @@ impl Zones {
         self.only.as_ref()
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<Fqdn, (ZoneId, Instant)>> {
+    pub(super) fn memory(&self) -> MutexGuard<'_, Memory> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The name under which a zone was found, if it was.
     pub fn name_of(&self, zone: &ZoneId) -> Option<Fqdn> {
-        let known = self.lock();
-        let found = known.iter().find(|(_, (id, _))| id == zone)?;
-        Some(found.0.clone())
+        self.memory().name_of(zone).cloned()
     }
 
     /// The zone of exactly this name. Only successes are remembered: a zone that is being added is found at
     /// the next look.
-    pub async fn find(&self, client: &Client, name: &Fqdn) -> Result<Option<ZoneId>, ProviderError> {
+    pub async fn find(&self, client: &Client, name: &Fqdn) -> Result<Option<Zone>, ProviderError> {
         let now = Instant::now();
-        let remembered = self.lock().get(name).cloned();
-        if let Some((zone, since)) = remembered
-            && now.duration_since(since) < REMEMBERED
-        {
-            return Ok(Some(zone));
+        let remembered = self.memory().zone(name, now);
+        if remembered.is_some() {
+            return Ok(remembered);
         }
+        self.look(client, name).await
+    }
+
+    /// As [`Zones::find`], without trust in what is remembered.
+    pub async fn look(&self, client: &Client, name: &Fqdn) -> Result<Option<Zone>, ProviderError> {
         let found = match &self.only {
-            Some(zone) => is_named(client, zone, name).await?.then(|| zone.clone()),
-            None => listed(client, name).await?,
+            Some(zone) => self.the_only(client, zone, name).await?,
+            None => self.listed(client, name).await?,
         };
-        let mut known = self.lock();
+        let mut memory = self.memory();
         match &found {
-            Some(zone) => known.insert(name.clone(), (zone.clone(), now)),
-            None => known.remove(name),
-        };
+            Some(zone) => memory.learn(zone, Instant::now()),
+            None => memory.forget_name(name),
+        }
         Ok(found)
     }
-}
 
-async fn listed(client: &Client, name: &Fqdn) -> Result<Option<ZoneId>, ProviderError> {
-    let call = Call::get("zones.list", "/zones")
-        .query("name", name)
-        .query("per_page", PAGE);
-    let envelope = client.call::<Vec<wire::Zone>>(call).await?;
-    let zones = envelope.result.unwrap_or_default();
-    let total = envelope.result_info.and_then(|info| info.total_count);
-    let complete = u64::try_from(zones.len()).ok() == total;
-    // The filter is not trusted: a zone that was not asked for would receive somebody else's records.
-    let mut ours: Vec<wire::Zone> = zones.into_iter().filter(|zone| is(zone, name)).collect();
-    if ours.len() > 1 {
-        // The same name in several accounts: only one of them can be delegated to.
-        ours.retain(|zone| zone.status.as_deref() == Some("active"));
-        if ours.len() != 1 {
-            let message = format!(
-                "{name} exists in several Cloudflare accounts; name the zone id in the Provider, or limit \
-                 the token to one account"
-            );
-            return Err(ProviderError::new(ErrorKind::Conflict, message));
+    /// The name of a zone, asked for if need be; `None` when the token may not read zones.
+    pub async fn name(&self, client: &Client, zone: &ZoneId) -> Result<Option<Fqdn>, ProviderError> {
+        if let Some(name) = self.name_of(zone) {
+            return Ok(Some(name));
+        }
+        match get(client, zone).await {
+            Ok(found) => {
+                self.memory().learn(&found, Instant::now());
+                Ok(Some(found.name))
+            }
+            Err(error) if error.kind() == ErrorKind::Denied => Ok(None),
+            Err(error) => Err(error),
         }
     }
-    let Some(zone) = ours.pop() else {
-        // Only a listing that says that it is complete proves that there is no such zone.
-        let unproven = || ProviderError::new(ErrorKind::Unexpected, "zones.list: the listing is incomplete");
-        return if complete { Ok(None) } else { Err(unproven()) };
-    };
-    checked_id(&zone.id).map_err(|error| error.as_kind(ErrorKind::Unexpected))?;
-    Ok(Some(ZoneId(zone.id)))
+
+    /// Every zone that the token reaches.
+    pub async fn all(&self, client: &Client) -> Result<Vec<Zone>, ProviderError> {
+        if let Some(only) = &self.only {
+            return self.alone(client, only).await.map(|zone| vec![zone]);
+        }
+        let begun = Instant::now();
+        let zones = complete(client).await?;
+        let mut times: BTreeMap<&Fqdn, u32> = BTreeMap::new();
+        for zone in &zones {
+            *times.entry(&zone.name).or_default() += 1;
+        }
+        let mut memory = self.memory();
+        for zone in &zones {
+            // The same name in two accounts: only a precise look tells which of them is meant.
+            match times.get(&zone.name) {
+                Some(1) => memory.learn(zone, Instant::now()),
+                _ => memory.forget_name(&zone.name),
+            }
+        }
+        memory.forget_older(begun);
+        Ok(zones)
+    }
+
+    async fn alone(&self, client: &Client, only: &ZoneId) -> Result<Zone, ProviderError> {
+        match get(client, only).await {
+            Ok(zone) => {
+                self.memory().learn(&zone, Instant::now());
+                Ok(zone)
+            }
+            // Without the right to read zones, the name is known if somebody asked for it before.
+            Err(error) if error.kind() == ErrorKind::Denied => self.memory().by_id(only).ok_or(error),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The zone that was named by its id, if it has this name. A token that may not read zones still reads
+    /// records: then a record that does not belong under the name tells.
+    async fn the_only(
+        &self,
+        client: &Client,
+        only: &ZoneId,
+        name: &Fqdn,
+    ) -> Result<Option<Zone>, ProviderError> {
+        match get(client, only).await {
+            Ok(zone) => Ok(Some(zone).filter(|zone| zone.name == *name)),
+            Err(error) if error.kind() == ErrorKind::Denied => {
+                let path = format!("/zones/{}/dns_records", checked_id(&only.0)?);
+                let call = Call::get("dns_records.sample", path).query("per_page", SAMPLE);
+                let records: Vec<wire::Record> = client.result(call).await?;
+                let within = records.iter().all(|record| is_within(&record.name, name));
+                Ok(within.then(|| bare(only.clone(), name.clone())))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn listed(&self, client: &Client, name: &Fqdn) -> Result<Option<Zone>, ProviderError> {
+        let call = Call::get("zones.list", "/zones")
+            .query("name", name)
+            .query("per_page", PAGE);
+        let envelope = client.call::<Vec<wire::Zone>>(call).await?;
+        let zones = envelope.result.unwrap_or_default();
+        let total = envelope.result_info.and_then(|info| info.total_count);
+        let complete = u64::try_from(zones.len()).ok() == total;
+        // The filter is not trusted: a zone that was not asked for would receive somebody else's records.
+        let mut ours: Vec<wire::Zone> = zones.into_iter().filter(|zone| is(zone, name)).collect();
+        if ours.len() > 1 {
+            self.keep_the_meant(&mut ours, name)?;
+        }
+        let Some(zone) = ours.pop() else {
+            // Only a listing that says that it is complete proves that there is no such zone.
+            let unproven = || unexpected("the listing is incomplete");
+            return if complete { Ok(None) } else { Err(unproven()) };
+        };
+        zone_of(zone).map(Some)
+    }
+
+    /// The same name in several accounts: the one in ours, or the only one that can be delegated to.
+    fn keep_the_meant(&self, zones: &mut Vec<wire::Zone>, name: &Fqdn) -> Result<(), ProviderError> {
+        if let Some(ours) = &self.account {
+            let is_ours = |zone: &wire::Zone| zone.account.as_ref().is_some_and(|it| it.id == *ours);
+            if zones.iter().filter(|zone| is_ours(zone)).count() == 1 {
+                zones.retain(is_ours);
+                return Ok(());
+            }
+        }
+        zones.retain(|zone| zone.status.as_deref() == Some("active"));
+        if zones.len() == 1 {
+            return Ok(());
+        }
+        let message = format!(
+            "{name} exists in several Cloudflare accounts; name the account or the zone id in the Provider, or \
+             limit the token to one account"
+        );
+        Err(ProviderError::new(ErrorKind::Conflict, message))
+    }
+
+    /// What a failed call on a zone means, given what is known of the zone.
+    pub fn judged(&self, zone: &ZoneId, error: ProviderError) -> ProviderError {
+        if error.kind() != ErrorKind::Denied {
+            return error;
+        }
+        let mut memory = self.memory();
+        if memory.is_fresh(zone, Instant::now()) {
+            return error.as_kind(ErrorKind::Unavailable);
+        }
+        // A zone that is gone is refused in the same way: the next look shall be a real one.
+        memory.forget(zone);
+        error
+    }
 }
 
-/// Whether the zone that was named by its id has this name. A token that may not read zones still reads
-/// records: then a record that does not belong under the name tells.
-async fn is_named(client: &Client, zone: &ZoneId, name: &Fqdn) -> Result<bool, ProviderError> {
+/// One zone by its id.
+pub(super) async fn get(client: &Client, zone: &ZoneId) -> Result<Zone, ProviderError> {
     let path = format!("/zones/{}", checked_id(&zone.0)?);
-    match client
-        .result::<wire::Zone>(Call::get("zones.get", path.as_str()))
-        .await
-    {
-        Ok(zone) => Ok(is(&zone, name)),
-        Err(failure) if failure.error.kind() == ErrorKind::Denied => {
-            let call =
-                Call::get("dns_records.sample", format!("{path}/dns_records")).query("per_page", SAMPLE);
-            let records: Vec<wire::Record> = client.result(call).await?;
-            Ok(records.iter().all(|record| is_within(&record.name, name)))
-        }
-        Err(failure) => Err(failure.error),
+    let found: wire::Zone = client.result(Call::get("zones.get", path)).await?;
+    if found.id != zone.0 {
+        return Err(unexpected("the answer is about another zone"));
     }
+    zone_of(found)
+}
+
+/// All pages, proven to be all: by id, and as many as the vendor says that there are.
+async fn complete(client: &Client) -> Result<Vec<Zone>, ProviderError> {
+    let mut last = unexpected("the listing changed while it was read");
+    for _ in 0..LISTINGS {
+        match listing(client).await {
+            Ok(found) => {
+                let ids: BTreeSet<&str> = found.zones.iter().map(|zone| zone.id.as_str()).collect();
+                if u64::try_from(ids.len()).ok() == Some(found.total) && !found.moved {
+                    return usable(found.zones);
+                }
+                last = unexpected("the listing is incomplete, or changed while it was read");
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Err(last)
+}
+
+/// What the pages had.
+struct Listing {
+    zones: Vec<wire::Zone>,
+    total: u64,
+    /// The pages did not agree on how many zones there are.
+    moved: bool,
+}
+
+async fn listing(client: &Client) -> Result<Listing, ProviderError> {
+    let (mut zones, total) = page(client, 1).await?;
+    let pages = total.div_ceil(PAGE);
+    if pages > PAGES_MAX {
+        return Err(unexpected("the account has more than 50,000 zones"));
+    }
+    let rest: Vec<(Vec<wire::Zone>, u64)> = stream::iter(2..=pages)
+        .map(|number| page(client, number))
+        .buffer_unordered(PAGES_AT_ONCE)
+        .try_collect()
+        .await?;
+    let mut moved = false;
+    for (more, count) in rest {
+        moved |= count != total;
+        zones.extend(more);
+    }
+    // A zone that moves to another page between two reads comes twice; then another one is missing.
+    zones.sort_by(|a, b| a.id.cmp(&b.id));
+    zones.dedup_by(|a, b| a.id == b.id);
+    Ok(Listing { zones, total, moved })
+}
+
+async fn page(client: &Client, number: u64) -> Result<(Vec<wire::Zone>, u64), ProviderError> {
+    let call = Call::get("zones.list", "/zones")
+        .query("per_page", PAGE)
+        .query("page", number)
+        .query("order", "name");
+    let envelope = client.call::<Vec<wire::Zone>>(call).await?;
+    let total = envelope.result_info.and_then(|info| info.total_count);
+    match (envelope.result, total) {
+        (Some(zones), Some(total)) => Ok((zones, total)),
+        _ => Err(unexpected("the listing does not say how long it is")),
+    }
+}
+
+/// The zones whose names can be names of ours.
+fn usable(zones: Vec<wire::Zone>) -> Result<Vec<Zone>, ProviderError> {
+    let named = zones.into_iter().filter(|zone| {
+        let usable = name_of(zone).is_some();
+        if !usable {
+            tracing::debug!(
+                id = zone.id,
+                name = zone.name,
+                "a zone with a name that no DnsZone can have"
+            );
+        }
+        usable
+    });
+    named.map(zone_of).collect()
+}
+
+/// A zone in our words.
+///
+/// # Errors
+/// `Unexpected` when its id or its name cannot be one.
+pub(super) fn zone_of(zone: wire::Zone) -> Result<Zone, ProviderError> {
+    checked_id(&zone.id).map_err(|error| error.as_kind(ErrorKind::Unexpected))?;
+    let name = name_of(&zone).ok_or_else(|| unexpected("a zone has no name"))?;
+    let servers = zone.name_servers.iter();
+    Ok(Zone {
+        name_servers: servers.filter_map(|server| server.parse().ok()).collect(),
+        created: zone.created_on,
+        ..bare(ZoneId(zone.id), name)
+    })
+}
+
+/// A zone of which no more is known.
+fn bare(id: ZoneId, name: Fqdn) -> Zone {
+    Zone {
+        id,
+        name,
+        // Pausing switches Cloudflare's proxy off and nothing else: the names are answered all the same.
+        active: true,
+        serial: None,
+        soa: None,
+        name_servers: Vec::new(),
+        created: None,
+    }
+}
+
+/// The zone's name in A-labels, in whatever form it came.
+fn name_of(zone: &wire::Zone) -> Option<Fqdn> {
+    if zone.name.is_ascii() {
+        return zone.name.parse().ok();
+    }
+    // The URL parser knows IDNA, and a name alone is a host.
+    let url = reqwest::Url::parse(&format!("https://{}/", zone.name)).ok()?;
+    url.host_str()?.parse().ok()
 }
 
 fn is(zone: &wire::Zone, name: &Fqdn) -> bool {
-    zone.name.parse::<Fqdn>().is_ok_and(|known| known == *name)
+    name_of(zone).is_some_and(|known| known == *name)
+}
+
+pub(super) fn unexpected(why: &str) -> ProviderError {
+    ProviderError::new(ErrorKind::Unexpected, format!("zones.list: {why}"))
 }
 
 /// As [`Fqdn::is_within`], for names that are no host names.

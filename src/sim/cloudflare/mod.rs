@@ -12,6 +12,7 @@ mod records;
 mod reply;
 mod routes;
 mod state;
+mod texts;
 mod validation;
 mod zones;
 
@@ -92,6 +93,8 @@ pub struct Rights {
     pub dns_read: bool,
     /// Change records (`DNS:Edit`); reading is part of it.
     pub dns_edit: bool,
+    /// List accounts.
+    pub account_read: bool,
 }
 
 impl Rights {
@@ -101,6 +104,7 @@ impl Rights {
         zone_edit: true,
         dns_read: true,
         dns_edit: true,
+        account_read: true,
     };
 }
 
@@ -111,6 +115,10 @@ pub struct CloudflareOptions {
     pub token: String,
     /// Id of the account, 32 hexadecimal digits.
     pub account: String,
+    /// Ids of further accounts that the token sees, without zones.
+    pub other_accounts: Vec<String>,
+    /// Zones of the account; no limit when absent.
+    pub zone_quota: Option<usize>,
     /// Names of the zones that exist, active, from the start.
     pub zones: Vec<String>,
     /// Plan of every zone.
@@ -128,6 +136,8 @@ impl Default for CloudflareOptions {
         Self {
             token: "cf-sim-token-000000000000000000000000000".to_owned(),
             account: "0acc0000000000000000000000000acc".to_owned(),
+            other_accounts: Vec::new(),
+            zone_quota: None,
             zones: Vec::new(),
             plan: Plan::Free,
             record_quota: None,
@@ -146,8 +156,10 @@ pub struct SimRecord {
     pub name: String,
     /// Type, such as `A`.
     pub kind: String,
-    /// Content.
+    /// Content, without the priority of MX and SRV.
     pub content: String,
+    /// Priority of MX and SRV.
+    pub priority: Option<u16>,
     /// Seconds, 1 for automatic.
     pub ttl: u32,
     /// Through Cloudflare's proxy.
@@ -163,6 +175,7 @@ impl From<&Record> for SimRecord {
             name: record.name.clone(),
             kind: record.kind.clone(),
             content: record.content.clone(),
+            priority: record.priority,
             ttl: record.ttl,
             proxied: record.proxied,
             comment: record.comment.clone(),
@@ -232,13 +245,40 @@ impl CloudflareSim {
         records
     }
 
-    /// Adds an active zone, as a person does in the interface; returns its id.
+    /// Names of all zones in order.
+    pub fn zone_names(&self) -> Vec<String> {
+        self.lock().zones().map(|zone| zone.name.clone()).collect()
+    }
+
+    /// Deletes a zone behind the operator's back; whether it existed.
+    pub fn delete_zone_by_hand(&self, name: &str) -> bool {
+        let mut state = self.lock();
+        let id = state.zone_named(name).map(|zone| zone.id.clone());
+        id.and_then(|id| state.remove_zone(&id)).is_some()
+    }
+
+    /// Adds a record as the vendor's own services do, which nobody else may change; returns its id, `None`
+    /// for an unknown zone.
+    pub fn add_vendor_record(&self, zone: &str, name: &str, kind: &str, content: &str) -> Option<String> {
+        let mut state = self.lock();
+        let mut record = Record::plain(state.next_id(), name, kind, content);
+        record.read_only = true;
+        if kind == "MX" {
+            record.priority = Some(10);
+        }
+        let id = record.id.clone();
+        state.zone_named_mut(zone)?.put(record);
+        Some(id)
+    }
+
+    /// Adds an active zone, as a person does in the interface, in place of one of the same name; returns its id.
     pub fn add_zone(&self, name: &str) -> String {
         self.lock().add_zone(name.to_owned(), "active")
     }
 
     /// Adds a record as somebody else would; returns its id, `None` for an unknown zone. Nothing is checked,
-    /// so that any situation can be made.
+    /// so that any situation can be made; the content of MX, SRV and CAA may begin with the
+    /// priority or the flags, as zone files have it.
     pub fn add_foreign_record(
         &self,
         zone: &str,
@@ -248,7 +288,7 @@ impl CloudflareSim {
         comment: Option<&str>,
     ) -> Option<String> {
         let mut state = self.lock();
-        let mut record = Record::plain(state.next_id(), name, kind, content);
+        let mut record = Record::by_hand(state.next_id(), name, kind, content);
         record.comment = comment.map(str::to_owned);
         let id = record.id.clone();
         state.zone_named_mut(zone)?.put(record);
@@ -273,7 +313,7 @@ impl CloudflareSim {
         edit(&mut shown);
         record.name = shown.name;
         record.kind = shown.kind;
-        record.content = shown.content;
+        record.set_by_hand(&shown.content, shown.priority);
         record.ttl = shown.ttl;
         record.proxied = shown.proxied;
         record.comment = shown.comment;

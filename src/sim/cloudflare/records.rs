@@ -168,6 +168,9 @@ impl Change {
 
     pub fn delete(state: &mut State, zone: &str, id: &str) -> Result<Self, Refusal> {
         let zone = state.zone_mut(zone).ok_or_else(Refusal::rights)?;
+        if zone.get(id).is_some_and(|record| record.read_only) {
+            return Err(Refusal::read_only());
+        }
         let record = zone.take(id).ok_or_else(Refusal::no_record)?;
         Ok(Self {
             id: id.to_owned(),
@@ -187,5 +190,9 @@ impl Change {
 
 fn existing<'a>(state: &'a State, zone: &str, id: &str) -> Result<&'a Record, Refusal> {
     let zone = state.zone(zone).ok_or_else(Refusal::rights)?;
-    zone.get(id).ok_or_else(Refusal::no_record)
+    match zone.get(id) {
+        Some(record) if record.read_only => Err(Refusal::read_only()),
+        Some(record) => Ok(record),
+        None => Err(Refusal::no_record()),
+    }
 }

@@ -110,6 +110,15 @@ impl Refusal {
         Self::new(404, 7003, message)
     }
 
+    /// The record belongs to one of the vendor's own services.
+    pub fn read_only() -> Self {
+        Self::new(
+            400,
+            1043,
+            "This record is managed by another service and is read only.",
+        )
+    }
+
     /// No such record.
     pub fn no_record() -> Self {
         Self::new(404, 81044, "Record does not exist.")

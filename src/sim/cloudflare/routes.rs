@@ -161,6 +161,7 @@ fn dispatch(state: &mut State, asked: &Asked) -> Result<Reply, Refusal> {
         return Err(Refusal::route(&asked.path));
     }
     match (method, parts.as_slice()) {
+        ("GET", ["accounts"]) => zones::accounts(state, asked),
         ("GET", ["zones"]) => zones::list(state, asked),
         ("POST", ["zones"]) => zones::create(state, asked),
         ("GET", ["zones", zone]) => zones::get(state, zone),

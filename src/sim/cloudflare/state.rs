@@ -7,10 +7,22 @@ use serde_json::{Map, Value, json};
 
 use super::limits::Window;
 use super::names::ascii;
-use super::{CloudflareOptions, Exchange, Plan, Rights};
+use super::{CloudflareOptions, Exchange, Plan, Rights, validation};
 
 /// Types that Cloudflare can proxy.
 pub(super) const PROXIABLE: [&str; 3] = ["A", "AAAA", "CNAME"];
+
+/// First and second servers of the pairs that zones are given: any of the first with any of the second.
+const SERVERS: [(&str, &str); 8] = [
+    ("ada", "bob"),
+    ("cleo", "dan"),
+    ("eva", "fred"),
+    ("gina", "hank"),
+    ("ines", "jake"),
+    ("kate", "leo"),
+    ("mona", "neil"),
+    ("olga", "pete"),
+];
 
 /// One record.
 #[derive(Debug, Clone)]
@@ -30,6 +42,8 @@ pub(super) struct Record {
     pub created: Timestamp,
     pub modified: Timestamp,
     pub comment_modified: Option<Timestamp>,
+    /// It belongs to one of the vendor's own services.
+    pub read_only: bool,
 }
 
 impl Record {
@@ -52,7 +66,26 @@ impl Record {
             created: now,
             modified: now,
             comment_modified: None,
+            read_only: false,
         }
+    }
+
+    /// A record as a person enters it: the content of structured types as zone files have it.
+    pub fn by_hand(id: String, name: &str, kind: &str, content: &str) -> Self {
+        let mut record = Self::plain(id, name, kind, "");
+        let (first, rest) = content.split_once(' ').unwrap_or_default();
+        match first.parse() {
+            Ok(priority) if matches!(kind, "MX" | "SRV") => record.set_by_hand(rest, Some(priority)),
+            _ => record.set_by_hand(content, None),
+        }
+        record
+    }
+
+    /// Sets the content, and what follows from it for structured types.
+    pub fn set_by_hand(&mut self, content: &str, priority: Option<u16>) {
+        self.content = content.to_owned();
+        self.priority = priority;
+        self.data = validation::data_of(&self.kind, content, priority);
     }
 
     /// As it is sent.
@@ -66,7 +99,7 @@ impl Record {
             "proxied": self.proxied,
             "ttl": self.ttl,
             "settings": self.settings,
-            "meta": {},
+            "meta": if self.read_only { json!({"read_only": true}) } else { json!({}) },
             "comment": self.comment,
             "tags": self.tags,
             "created_on": self.created.to_string(),
@@ -99,6 +132,7 @@ pub(super) struct Zone {
     pub kind: String,
     pub paused: bool,
     pub created: Timestamp,
+    pub servers: [String; 2],
     records: BTreeMap<String, Record>,
     by_name: BTreeMap<String, BTreeSet<String>>,
 }
@@ -152,7 +186,13 @@ pub(super) struct State {
     pub window: Option<Window>,
     pub exchanges: Option<Vec<Exchange>>,
     zones: BTreeMap<String, Zone>,
+    /// Ids by name, which is the order of listings.
+    by_name: BTreeMap<String, String>,
     ids: u64,
+    /// Zones that were ever added.
+    added: usize,
+    /// The pair of servers that a name had last, so that the next one is another.
+    last_pairs: BTreeMap<String, usize>,
 }
 
 impl State {
@@ -167,7 +207,10 @@ impl State {
             token_status: "active",
             exchanges: None,
             zones: BTreeMap::new(),
+            by_name: BTreeMap::new(),
             ids: 0,
+            added: 0,
+            last_pairs: BTreeMap::new(),
         };
         for name in names {
             let name = ascii(&name).ok_or_else(|| format!("{name} is not the name of a zone"))?;
@@ -189,11 +232,13 @@ impl State {
             .collect()
     }
 
+    /// Adds a zone; one of the same name makes way for it.
     pub fn add_zone(&mut self, name: String, status: &'static str) -> String {
         let id = self.next_id();
         let zone = Zone {
             id: id.clone(),
-            name,
+            servers: self.next_pair(&name),
+            name: name.clone(),
             status,
             kind: "full".to_owned(),
             paused: false,
@@ -201,16 +246,47 @@ impl State {
             records: BTreeMap::new(),
             by_name: BTreeMap::new(),
         };
+        if let Some(before) = self.by_name.insert(name, id.clone()) {
+            self.zones.remove(&before);
+        }
         self.zones.insert(id.clone(), zone);
         id
     }
 
-    pub fn remove_zone(&mut self, id: &str) -> Option<Zone> {
-        self.zones.remove(id)
+    /// Two servers; never those that a zone of the same name had before.
+    fn next_pair(&mut self, name: &str) -> [String; 2] {
+        let pairs = SERVERS.len() * SERVERS.len();
+        let mut place = self.added % pairs;
+        if self.last_pairs.get(name) == Some(&place) {
+            place = (place + 1) % pairs;
+        }
+        self.added += 1;
+        self.last_pairs.insert(name.to_owned(), place);
+        // Neighbours differ in the first server, and the second is of the other list.
+        let first = SERVERS.get(place % SERVERS.len()).map_or("ada", |pair| pair.0);
+        let second = SERVERS.get(place / SERVERS.len()).map_or("bob", |pair| pair.1);
+        [first, second].map(|server| format!("{server}.ns.cloudflare.com"))
     }
 
+    pub fn remove_zone(&mut self, id: &str) -> Option<Zone> {
+        let zone = self.zones.remove(id)?;
+        self.by_name.remove(&zone.name);
+        Some(zone)
+    }
+
+    /// All zones by name.
     pub fn zones(&self) -> impl Iterator<Item = &Zone> {
-        self.zones.values()
+        self.by_name.values().filter_map(|id| self.zones.get(id))
+    }
+
+    /// One page of all zones by name; what comes before it is not looked at.
+    pub fn zones_from(&self, skipped: usize) -> impl Iterator<Item = &Zone> {
+        let ids = self.by_name.values().skip(skipped);
+        ids.filter_map(|id| self.zones.get(id))
+    }
+
+    pub fn zone_count(&self) -> usize {
+        self.zones.len()
     }
 
     pub fn zones_mut(&mut self) -> impl Iterator<Item = &mut Zone> {
@@ -226,11 +302,11 @@ impl State {
     }
 
     pub fn zone_named(&self, name: &str) -> Option<&Zone> {
-        self.zones().find(|zone| zone.name == name)
+        self.zones.get(self.by_name.get(name)?)
     }
 
     pub fn zone_named_mut(&mut self, name: &str) -> Option<&mut Zone> {
-        self.zones_mut().find(|zone| zone.name == name)
+        self.zones.get_mut(self.by_name.get(name)?)
     }
 
     pub fn plan(&self) -> Plan {

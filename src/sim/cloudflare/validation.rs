@@ -3,11 +3,12 @@
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use jiff::Timestamp;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::names::{absolute, ascii};
 use super::reply::Refusal;
 use super::state::{PROXIABLE, Record, State, Zone};
+use super::texts::stored;
 
 /// Fields that a record of any type may have in a request; `id` only inside of a batch, which takes it out.
 const FIELDS: [&str; 8] = [
@@ -96,6 +97,7 @@ fn set_content(record: &mut Record, body: &Map<String, Value>) -> Result<(), Ref
                 Err(Refusal::validation(9101, message))
             };
         };
+        structured(&record.kind, data)?;
         record.priority = whole(data.get("priority"));
         record.content = from_data(data);
         record.data = Some(data.clone());
@@ -108,6 +110,10 @@ fn set_content(record: &mut Record, body: &Map<String, Value>) -> Result<(), Ref
         return Err(Refusal::validation(9100, "priority is a required field."));
     }
     let content = text(body, "content")?.unwrap_or(&record.content).to_owned();
+    if record.kind == "MX" && content == "." {
+        record.content = content;
+        return Ok(());
+    }
     let name = || {
         let target = ascii(&content).filter(|target| target.contains('.'));
         target.ok_or_else(|| {
@@ -133,20 +139,64 @@ fn set_content(record: &mut Record, body: &Map<String, Value>) -> Result<(), Ref
         _ if content.is_empty() || content.len() > CONTENT_MAX => {
             return Err(Refusal::validation(9008, "Content is empty or too long."));
         }
+        "TXT" => stored(&content).ok_or_else(|| {
+            Refusal::validation(9008, "Content of a TXT record must be properly quoted strings.")
+        })?,
         _ => content,
     };
     Ok(())
 }
 
+/// What the common structured types must have.
+fn structured(kind: &str, data: &Value) -> Result<(), Refusal> {
+    let number = |key: &str| whole(data.get(key)).is_some();
+    let word = |key: &str| {
+        data.get(key)
+            .and_then(Value::as_str)
+            .is_some_and(|word| !word.is_empty())
+    };
+    let host = || {
+        let target = data.get("target").and_then(Value::as_str).unwrap_or_default();
+        target == "." || ascii(target).is_some()
+    };
+    let good = match kind {
+        "SRV" => ["priority", "weight", "port"].into_iter().all(number) && host(),
+        "CAA" => {
+            let flags = whole(data.get("flags")).is_some_and(|flags| flags <= u16::from(u8::MAX));
+            flags && word("tag") && word("value")
+        }
+        _ => true,
+    };
+    let message = format!("The data of the {kind} record is not complete or not valid.");
+    good.then_some(())
+        .ok_or_else(|| Refusal::validation(9101, message))
+}
+
 /// The content of a structured record: its fields as a zone file has them, as far as the common types go.
 fn from_data(data: &Value) -> String {
-    let order = ["flags", "weight", "port", "tag", "target", "value"];
+    let order = ["flags", "weight", "port", "tag", "target"];
     let shown = |value: &Value| match value {
         Value::String(text) => text.clone(),
         other => other.to_string(),
     };
-    let parts: Vec<String> = order.iter().filter_map(|key| data.get(*key)).map(shown).collect();
-    parts.join(" ")
+    let parts = order.iter().filter_map(|key| data.get(*key)).map(shown);
+    let value = data.get("value").map(|value| format!("\"{}\"", shown(value)));
+    parts.chain(value).collect::<Vec<_>>().join(" ")
+}
+
+/// The other way round, for records that were made by hand: `None` for types that are text, and for content that
+/// is not of its type.
+pub(super) fn data_of(kind: &str, content: &str, priority: Option<u16>) -> Option<Value> {
+    let mut parts = content.splitn(3, ' ');
+    let (first, second, third) = (parts.next()?, parts.next()?, parts.next()?);
+    let number = |text: &str| text.parse::<u16>().ok();
+    match kind {
+        "SRV" => Some(json!({
+            "priority": priority?, "weight": number(first)?, "port": number(second)?, "target": third,
+        })),
+        "CAA" => Some(json!({"flags": number(first)?, "tag": second, "value": third.trim_matches('"')})),
+        _ => None,
+    }
 }
 
 fn set_ttl_and_proxy(record: &mut Record, body: &Map<String, Value>) -> Result<(), Refusal> {

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::TokenScope;
 use super::names::ascii;
 use super::reply::{Refusal, Reply};
 use super::routes::{Asked, in_scope};
@@ -21,26 +22,41 @@ pub(super) fn list(state: &State, asked: &Asked) -> Result<Reply, Refusal> {
         return Err(Refusal::body("per_page is above 50"));
     }
     let wanted = |zone: &&Zone| {
-        let named = asked
-            .parameter("name")
-            .is_none_or(|name| name.eq_ignore_ascii_case(&zone.name));
         let status = asked
             .parameter("status")
             .is_none_or(|status| status == zone.status);
         let account = asked
             .parameter("account.id")
             .is_none_or(|id| id == state.options.account);
-        in_scope(state, zone) && named && status && account
+        in_scope(state, zone) && status && account
     };
-    let mut zones: Vec<&Zone> = state.zones().filter(wanted).collect();
-    zones.sort_by(|a, b| a.name.cmp(&b.name));
     let skipped = (page - 1).saturating_mul(per_page);
-    let shown = zones
+    // One name and whole pages are found by the index: they cost the same in an account of any size.
+    let named = asked.parameter("name").map(str::to_lowercase);
+    let filtered = ["status", "account.id"]
         .iter()
-        .skip(skipped)
-        .take(per_page)
-        .map(|zone| shown(state, zone));
-    Ok(Reply::page(shown.collect(), page, per_page, zones.len()))
+        .any(|key| asked.parameter(key).is_some());
+    let (zones, total): (Vec<&Zone>, usize) = match (named, &state.options.token_scope) {
+        (Some(name), _) => all(state.zone_named(&name).into_iter().filter(wanted)),
+        (None, TokenScope::Zone(name)) => all(state.zone_named(name).into_iter().filter(wanted)),
+        (None, TokenScope::Account) if filtered => all(state.zones().filter(wanted)),
+        (None, TokenScope::Account) => {
+            let zones = state
+                .zones_from(skipped)
+                .take(per_page)
+                .map(|zone| shown(state, zone));
+            return Ok(Reply::page(zones.collect(), page, per_page, state.zone_count()));
+        }
+    };
+    let zones = zones.into_iter().skip(skipped).take(per_page);
+    let zones = zones.map(|zone| shown(state, zone)).collect();
+    Ok(Reply::page(zones, page, per_page, total))
+}
+
+fn all<'a>(zones: impl Iterator<Item = &'a Zone>) -> (Vec<&'a Zone>, usize) {
+    let zones: Vec<&Zone> = zones.collect();
+    let total = zones.len();
+    (zones, total)
 }
 
 pub(super) fn create(state: &mut State, asked: &Asked) -> Result<Reply, Refusal> {
@@ -66,6 +82,14 @@ pub(super) fn create(state: &mut State, asked: &Asked) -> Result<Reply, Refusal>
     })?;
     if state.zone_named(&name).is_some() {
         return Err(Refusal::new(400, 1061, format!("{name} already exists")));
+    }
+    if state
+        .options
+        .zone_quota
+        .is_some_and(|quota| state.zone_count() >= quota)
+    {
+        let message = "You have exceeded the limit for adding zones. Please activate some zones.";
+        return Err(Refusal::new(400, 1118, message));
     }
     // Not delegated to us yet: the owner has to change the name servers first.
     let id = state.add_zone(name, "pending");
@@ -104,6 +128,23 @@ pub(super) fn delete(state: &mut State, id: &str) -> Result<Reply, Refusal> {
     editable(state, id)?;
     state.remove_zone(id);
     Ok(Reply::ok(json!({"id": id})))
+}
+
+/// The accounts that the token sees.
+pub(super) fn accounts(state: &State, asked: &Asked) -> Result<Reply, Refusal> {
+    if !state.rights.account_read {
+        return Err(Refusal::rights());
+    }
+    let page = asked.number("page", 1, 1)?;
+    let per_page = asked.number("per_page", PAGE_DEFAULT, *PAGE.start())?;
+    let ids = std::iter::once(&state.options.account).chain(&state.options.other_accounts);
+    let accounts: Vec<Value> = ids
+        .map(|id| json!({"id": id, "name": "Simulated account", "type": "standard"}))
+        .collect();
+    let total = accounts.len();
+    let skipped = (page - 1).saturating_mul(per_page);
+    let shown = accounts.into_iter().skip(skipped).take(per_page);
+    Ok(Reply::page(shown.collect(), page, per_page, total))
 }
 
 /// Looks at the delegation again; here every zone is delegated as it should be.
@@ -147,7 +188,7 @@ fn shown(state: &State, zone: &Zone) -> Value {
         "paused": zone.paused,
         "type": zone.kind,
         "development_mode": 0,
-        "name_servers": ["ada.ns.cloudflare.com", "bob.ns.cloudflare.com"],
+        "name_servers": zone.servers,
         "original_name_servers": null,
         "original_registrar": null,
         "original_dnshost": null,
