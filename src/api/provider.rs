@@ -64,6 +64,14 @@ pub struct ProviderSpec {
     pub ispconfig: Option<IspconfigProvider>,
 }
 
+impl ProviderSpec {
+    /// How DnsZones are made at this Provider, if it hosts any.
+    pub fn zones(&self) -> Option<&ZoneDefaults> {
+        let ispconfig = self.ispconfig.as_ref().map(|settings| &settings.zones);
+        ispconfig.or(self.cloudflare.as_ref().map(|settings| &settings.zones))
+    }
+}
+
 /// Five minutes: a drift shows within a few minutes, and a bulk read of each back-end in that time costs it nothing.
 fn default_sweep_interval() -> String {
     "5m".to_owned()

@@ -2,6 +2,7 @@
 //! that drives them all.
 
 pub mod connections;
+pub mod dns_zone;
 pub mod fact;
 pub mod judgement;
 pub mod ledger;

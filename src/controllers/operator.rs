@@ -10,11 +10,13 @@ use kube::runtime::watcher;
 use kube::{Api, Client, ResourceExt};
 
 use super::connections::{Connections, InstallWake, Sources};
+use super::dns_zone::ZoneKind;
+use super::dns_zone::claims::Claims;
 use super::ledger::Ledger;
 use super::provider::ProviderKind;
 use super::runner::{self, Events, Kind, Pace, Poker, Runner, Schedule, Store};
 use super::wordpress_site::SiteKind;
-use crate::api::{Plan, Provider, WordPressSite};
+use crate::api::{DnsZone, Plan, Provider, WordPressSite};
 use crate::domain::{ClusterId, OwnerMark};
 use crate::runtime::metrics::Metrics;
 use crate::runtime::shutdown::Shutdown;
@@ -45,21 +47,31 @@ pub async fn run(
 ) {
     let (providers, providers_writer) = reflector::store::<Provider>();
     let (sites, sites_writer) = reflector::store::<WordPressSite>();
+    let (zones, zones_writer) = reflector::store::<DnsZone>();
     let (plans, plans_writer) = reflector::store::<Plan>();
     let (secrets, secrets_writer) = reflector::store::<Secret>();
     let site_schedule = Arc::new(Schedule::new(settings.pace));
+    let zone_schedule = Arc::new(Schedule::new(settings.pace));
     let provider_schedule = Arc::new(Schedule::new(settings.pace));
     let (site_poker, site_pokes) = Poker::new(Arc::clone(&site_schedule));
+    let (zone_poker, zone_pokes) = Poker::new(Arc::clone(&zone_schedule));
     let (provider_poker, provider_pokes) = Poker::new(Arc::clone(&provider_schedule));
 
     let caches = Caches {
         providers: providers.clone(),
         sites: sites.clone(),
+        zones: zones.clone(),
         plans,
         secrets,
     };
-    let (site_kind, provider_kind) = kinds(&client, &settings, &metrics, &caches, &site_poker);
+    let pokers = Pokers {
+        sites: site_poker,
+        zones: zone_poker,
+        providers: provider_poker,
+    };
+    let (site_kind, zone_kind, provider_kind) = kinds(&client, &settings, &metrics, &caches, &pokers);
     let site_runner = runner_of(&client, site_kind, site_schedule, &metrics);
+    let zone_runner = runner_of(&client, zone_kind, zone_schedule, &metrics);
     let provider_runner = runner_of(&client, provider_kind, provider_schedule, &metrics);
 
     // Plans and Secrets only wake others; Providers do that too, beside having a controller of their own.
@@ -68,18 +80,22 @@ pub async fn run(
         settings.namespace.clone(),
         Wakers {
             sites: sites.clone(),
+            zones: zones.clone(),
             providers: providers.clone(),
-            site_poker: site_poker.clone(),
-            provider_poker,
+            pokers: pokers.clone(),
         },
         plans_writer,
         secrets_writer,
     ));
-    let provider_changes = provider_waker(sites.clone(), caches.plans.clone(), site_poker);
-    let site_api: Api<DeserializeGuard<WordPressSite>> = match &settings.watch_namespace {
-        Some(namespace) => Api::namespaced(client.clone(), namespace),
-        None => Api::all(client.clone()),
-    };
+    let provider_changes = provider_waker(
+        sites.clone(),
+        zones.clone(),
+        providers.clone(),
+        caches.plans.clone(),
+        pokers,
+    );
+    let site_api = served::<WordPressSite>(&client, &settings);
+    let zone_api = served::<DnsZone>(&client, &settings);
     let provider_api = Api::<DeserializeGuard<Provider>>::all(client.clone());
 
     let provider_run = runner::run(
@@ -96,21 +112,30 @@ pub async fn run(
         let _ = caches.secrets.wait_until_ready().await;
         provider_run.await;
     };
-    let site_run = async {
+    let object_runs = async {
         caches.filled().await;
         ready();
-        runner::run(
+        let site_run = runner::run(
             site_runner,
             site_api,
             (sites, sites_writer),
             |_: &WordPressSite, _| {},
             site_pokes,
             settings.concurrency,
+            stopped(shutdown.clone()),
+        );
+        let zone_run = runner::run(
+            zone_runner,
+            zone_api,
+            (zones, zones_writer),
+            |_: &DnsZone, _| {},
+            zone_pokes,
+            settings.concurrency,
             stopped(shutdown),
-        )
-        .await;
+        );
+        tokio::join!(site_run, zone_run);
     };
-    tokio::join!(provider_run, site_run);
+    tokio::join!(provider_run, object_runs);
     waking.abort();
 }
 
@@ -118,12 +143,32 @@ pub async fn run(
 struct Caches {
     providers: Cache<Provider>,
     sites: Cache<WordPressSite>,
+    zones: Cache<DnsZone>,
     plans: Cache<Plan>,
     secrets: Cache<Secret>,
 }
 
+/// What wakes objects of each kind.
+#[derive(Clone)]
+struct Pokers {
+    sites: Poker<WordPressSite>,
+    zones: Poker<DnsZone>,
+    providers: Poker<Provider>,
+}
+
+/// Objects of a kind in the namespaces that are served.
+fn served<K>(client: &Client, settings: &Settings) -> Api<DeserializeGuard<K>>
+where
+    K: kube::Resource<Scope = kube::core::NamespaceResourceScope, DynamicType = ()>,
+{
+    match &settings.watch_namespace {
+        Some(namespace) => Api::namespaced(client.clone(), namespace),
+        None => Api::all(client.clone()),
+    }
+}
+
 impl Caches {
-    /// Waits for what sites refer to: a site must not be judged by a cache that has not been filled.
+    /// Waits for what objects refer to: none must be judged by a cache that has not been filled.
     async fn filled(&self) {
         let _ = tokio::join!(
             self.providers.wait_until_ready(),
@@ -139,10 +184,10 @@ fn kinds(
     settings: &Settings,
     metrics: &Metrics,
     caches: &Caches,
-    site_poker: &Poker<WordPressSite>,
-) -> (Arc<SiteKind>, Arc<ProviderKind>) {
+    pokers: &Pokers,
+) -> (Arc<SiteKind>, Arc<ZoneKind>, Arc<ProviderKind>) {
     let installing = Arc::<Mutex<HashMap<String, _>>>::default();
-    let wake = install_wake(&installing, site_poker.clone());
+    let wake = install_wake(&installing, pokers.sites.clone());
     let sources = Sources {
         providers: caches.providers.clone(),
         secrets: caches.secrets.clone(),
@@ -156,15 +201,23 @@ fn kinds(
         sites: caches.sites.clone(),
         connections: Arc::clone(&connections),
         ledger: Arc::new(Ledger::default()),
-        poker: site_poker.clone(),
+        poker: pokers.sites.clone(),
         metrics: metrics.clone(),
         installing,
+    };
+    let zone_kind = ZoneKind {
+        cluster: settings.cluster.clone(),
+        plans: caches.plans.clone(),
+        zones: caches.zones.clone(),
+        connections: Arc::clone(&connections),
+        claims: Arc::new(Claims::default()),
+        poker: pokers.zones.clone(),
     };
     let provider_kind = ProviderKind {
         connections,
         namespace: settings.watch_namespace.clone(),
     };
-    (Arc::new(site_kind), Arc::new(provider_kind))
+    (Arc::new(site_kind), Arc::new(zone_kind), Arc::new(provider_kind))
 }
 
 async fn stopped(shutdown: Shutdown) {
@@ -200,9 +253,9 @@ fn install_wake(installing: &Installing, poker: Poker<WordPressSite>) -> Install
 /// Who is woken by Plans, Secrets and Providers.
 struct Wakers {
     sites: Cache<WordPressSite>,
+    zones: Cache<DnsZone>,
     providers: Cache<Provider>,
-    site_poker: Poker<WordPressSite>,
-    provider_poker: Poker<Provider>,
+    pokers: Pokers,
 }
 
 async fn wake_others(
@@ -214,9 +267,9 @@ async fn wake_others(
 ) {
     let Wakers {
         sites,
+        zones,
         providers,
-        site_poker,
-        provider_poker,
+        pokers,
     } = wakers;
     let known_plans = plans.as_reader();
     let plan_watch = runner::secondary(
@@ -225,13 +278,16 @@ async fn wake_others(
         watcher::Config::default(),
         plans,
         {
-            let (sites, poker) = (sites.clone(), site_poker.clone());
+            let (sites, zones, pokers) = (sites.clone(), zones.clone(), pokers.clone());
             move |plan: &Plan, _| {
                 let name = plan.name_any();
                 // A reserved site keeps what it was given; only one that still waits cares.
-                poker.poke_where(&sites, |site| {
+                pokers.sites.poke_where(&sites, |site| {
                     site.spec.plan == name && site.status.as_ref().is_none_or(|status| status.vmid.is_none())
                 });
+                pokers
+                    .zones
+                    .poke_where(&zones, |zone| zone.spec.plan.as_ref() == Some(&name));
             }
         },
     );
@@ -250,18 +306,52 @@ async fn wake_others(
                 .filter(|p| p.spec.credentials.secret_name == name)
                 .map(|p| p.name_any())
                 .collect();
-            provider_poker.poke_where(&providers, |provider| users.contains(&provider.name_any()));
-            site_poker.poke_where(&sites, |site| needs_any(site, &known_plans, &users));
+            pokers
+                .providers
+                .poke_where(&providers, |provider| users.contains(&provider.name_any()));
+            pokers.wake_users(&sites, &zones, &providers, &known_plans, &users);
         },
     );
     tokio::join!(plan_watch, secret_watch);
 }
 
-/// Wakes the sites of a Provider whose spec changed; its status changes all the time and wakes nobody.
+impl Pokers {
+    /// Wakes everything that uses one of the Providers, or will.
+    fn wake_users(
+        &self,
+        sites: &Cache<WordPressSite>,
+        zones: &Cache<DnsZone>,
+        providers: &Cache<Provider>,
+        plans: &Cache<Plan>,
+        names: &[String],
+    ) {
+        self.sites.poke_where(sites, |site| needs_any(site, plans, names));
+        // PROXYSRV stands for the address of a proxy that the zone's own Provider names.
+        let through: Vec<String> = providers
+            .state()
+            .iter()
+            .filter(|provider| {
+                provider
+                    .spec
+                    .zones()
+                    .and_then(|zones| zones.proxy.as_ref())
+                    .is_some_and(|proxy| names.contains(proxy))
+            })
+            .map(|provider| provider.name_any())
+            .collect();
+        self.zones.poke_where(zones, |zone| {
+            names.contains(&zone.spec.provider) || through.contains(&zone.spec.provider)
+        });
+    }
+}
+
+/// Wakes the objects of a Provider whose spec changed; its status changes all the time and wakes nobody.
 fn provider_waker(
     sites: Cache<WordPressSite>,
+    zones: Cache<DnsZone>,
+    providers: Cache<Provider>,
     plans: Cache<Plan>,
-    poker: Poker<WordPressSite>,
+    pokers: Pokers,
 ) -> impl FnMut(&Provider, runner::Change) + Send {
     let mut known: HashMap<String, (Option<String>, Option<i64>)> = HashMap::new();
     move |provider: &Provider, change: runner::Change| {
@@ -273,9 +363,7 @@ fn provider_waker(
             runner::Change::Stored => known.insert(name.clone(), now.clone()) != Some(now),
         };
         if news {
-            poker.poke_where(&sites, |site| {
-                needs_any(site, &plans, std::slice::from_ref(&name))
-            });
+            pokers.wake_users(&sites, &zones, &providers, &plans, std::slice::from_ref(&name));
         }
     }
 }

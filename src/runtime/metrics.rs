@@ -72,6 +72,8 @@ label! {
     Kind {
         /// `WordPressSite`.
         WordPressSite = "WordPressSite",
+        /// `DnsZone`.
+        DnsZone = "DnsZone",
         /// `Provider`.
         Provider = "Provider",
         /// `Plan`.

@@ -14,10 +14,11 @@ use super::{Backend, Compute, Connection, Dns, InstallWake, Proxy, Refusal};
 use crate::api::condition::reasons;
 use crate::api::{
     CaTrust, CloudflareProvider, NetworkSettings, NginxProxyManagerProvider, Provider, ProxmoxProvider,
-    SshInstallerSettings, TemplateInstallerSettings,
+    SshInstallerSettings, StartOfAuthority, TemplateInstallerSettings, ZoneDefaults,
 };
 use crate::domain::{AddressPool, Vmid, VmidRange};
 use crate::providers::cloudflare::{self, CloudflareSettings};
+use crate::providers::delegation::{DelegationCheck, ResolverCheck, ResolverSettings};
 use crate::providers::dns_host::ZoneId;
 use crate::providers::edge::{EdgeAddresses, EdgeSettings, HttpEdge};
 use crate::providers::gate::{Gate, Limits, Meter};
@@ -372,6 +373,28 @@ impl Input<'_> {
         })
     }
 
+    /// The check of delegations with the Provider's resolvers.
+    fn delegation(&self, zones: &ZoneDefaults) -> Result<Arc<dyn DelegationCheck>, Refusal> {
+        let resolvers = zones.resolvers.iter().map(|text| {
+            let whole = text.parse::<SocketAddr>();
+            let address = || {
+                text.parse()
+                    .map(|address: std::net::IpAddr| SocketAddr::from((address, 53)))
+            };
+            whole.or_else(|_| address()).map_err(|_| {
+                self.invalid(format!(
+                    "zones.resolvers: \"{text}\" is not an address such as 192.0.2.53 or 192.0.2.53:5353"
+                ))
+            })
+        });
+        let settings = ResolverSettings {
+            resolvers: resolvers.collect::<Result<_, _>>()?,
+            port: self.number("zones.nameserverPort", zones.nameserver_port)?,
+            ..ResolverSettings::default()
+        };
+        Ok(Arc::new(ResolverCheck::new(settings)))
+    }
+
     fn cloudflare(&self, settings: &CloudflareProvider, gate: Arc<Gate>) -> Result<Connection, Refusal> {
         let vendor = CloudflareSettings {
             http: self.http(std::slice::from_ref(&settings.endpoint), settings.plaintext)?,
@@ -385,6 +408,11 @@ impl Input<'_> {
             dns: dns.clone(),
             proxied: settings.proxied,
             ttl: self.number("ttlSeconds", settings.ttl_seconds)?,
+            name_servers: Vec::new(),
+            soa: StartOfAuthority::default(),
+            delegation: self.delegation(&settings.zones)?,
+            zone_defaults: settings.zones.clone(),
+            zone_list: Default::default(),
             zones: Default::default(),
             records: Default::default(),
         };

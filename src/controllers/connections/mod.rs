@@ -13,8 +13,8 @@ use kube::ResourceExt;
 use kube::runtime::reflector::{ObjectRef, Store as Cache};
 
 use super::shared_read::SharedRead;
-use crate::api::{Provider, StartOfAuthority, ZoneDefaults};
 use crate::api::condition::reasons;
+use crate::api::{Provider, StartOfAuthority, ZoneDefaults};
 use crate::domain::dns::RecordName;
 use crate::domain::{AddressPool, Fqdn, OwnerMark, VmidRange};
 use crate::providers::container_host::Survey;

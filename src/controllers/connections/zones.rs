@@ -92,7 +92,10 @@ impl ZoneList {
 
     fn from_list(&self, name: &Fqdn, max_age: Duration) -> Option<Option<Zone>> {
         let state = self.lock();
-        let listed = state.listed.as_ref().filter(|listed| listed.begun.elapsed() <= max_age)?;
+        let listed = state
+            .listed
+            .as_ref()
+            .filter(|listed| listed.begun.elapsed() <= max_age)?;
         let unsure = state.changed.get(name).is_some_and(|at| *at >= listed.begun);
         (!unsure).then(|| listed.index.get(name).cloned())
     }

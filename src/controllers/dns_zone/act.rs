@@ -43,11 +43,14 @@ impl ZoneKind {
             Action::Change(zone, changes) => {
                 let sent: Vec<RecordChange> = changes.iter().map(|(change, _)| change.clone()).collect();
                 let results = host.apply(zone, &sent, &terms.owner).await;
-                let outcomes = changes.iter().zip(results).map(|((change, index), result)| ChangeOutcome {
-                    change: change.clone(),
-                    index: *index,
-                    result,
-                });
+                let outcomes = changes
+                    .iter()
+                    .zip(results)
+                    .map(|((change, index), result)| ChangeOutcome {
+                        change: change.clone(),
+                        index: *index,
+                        result,
+                    });
                 Done::Changed(outcomes.collect())
             }
             Action::DeleteZone(id) => {
@@ -121,6 +124,39 @@ fn take(observed: &mut Observed, outcome: &ChangeOutcome) {
             }
         }
     }
+}
+
+/// Records that the event of a repair names.
+const NAMED: usize = 3;
+
+/// What an action puts right when the zone was as it shall be before.
+pub(super) fn repair(action: &Action) -> Option<String> {
+    match action {
+        Action::CreateZone(spec) => Some(format!("the zone {} was gone", spec.name)),
+        Action::UpdateZone(_, spec) => Some(format!("the settings of the zone {}", spec.name)),
+        Action::Change(_, changes) => {
+            let mut named: Vec<String> = changes
+                .iter()
+                .take(NAMED)
+                .map(|(change, _)| words(change))
+                .collect();
+            if changes.len() > NAMED {
+                named.push(format!("{} more", changes.len() - NAMED));
+            }
+            Some(named.join(", "))
+        }
+        Action::DeleteZone(_) => None,
+    }
+}
+
+fn words(change: &RecordChange) -> String {
+    let (what, spec) = match change {
+        RecordChange::Create(spec) => ("was missing", spec),
+        RecordChange::Update(_, spec) => ("was different", spec),
+        RecordChange::Delete(record) => ("was one too many", &record.spec),
+    };
+    let kind = spec.data.type_name();
+    format!("the record {} {kind} {what}", spec.name)
 }
 
 /// The part that an action is for.

@@ -156,7 +156,9 @@ impl State {
             return Some(Rival::Same(claim.clone()));
         }
         for parent in parents(&own.zone) {
-            let above = self.of(&parent).find(|(other, claim)| first(other, claim) && !claim.allows(own));
+            let above = self
+                .of(&parent)
+                .find(|(other, claim)| first(other, claim) && !claim.allows(own));
             if let Some((_, claim)) = above {
                 return Some(Rival::Parent(claim.clone()));
             }

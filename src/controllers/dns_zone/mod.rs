@@ -106,6 +106,10 @@ impl Kind for ZoneKind {
         self.perform(subject, action).await
     }
 
+    fn repair(action: &Action) -> Option<String> {
+        act::repair(action)
+    }
+
     fn absorb(&self, observed: Observed, done: &Done) -> Observed {
         act::absorb(observed, done)
     }
@@ -127,7 +131,12 @@ impl Kind for ZoneKind {
         let name = claim.zone.clone();
         if self.claims.enter(&uid, claim) {
             // Leave for zones below may have been given or taken.
-            self.poke_all(self.claims.related(&name).into_iter().filter(|other| *other != uid));
+            self.poke_all(
+                self.claims
+                    .related(&name)
+                    .into_iter()
+                    .filter(|other| *other != uid),
+            );
         }
     }
 
@@ -143,8 +152,9 @@ impl ZoneKind {
     fn poke_all(&self, uids: impl Iterator<Item = String>) {
         let uids: std::collections::BTreeSet<String> = uids.collect();
         if !uids.is_empty() {
-            self.poker
-                .poke_where(&self.zones, |zone| zone.uid().is_some_and(|uid| uids.contains(&uid)));
+            self.poker.poke_where(&self.zones, |zone| {
+                zone.uid().is_some_and(|uid| uids.contains(&uid))
+            });
         }
     }
 }

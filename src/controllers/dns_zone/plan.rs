@@ -1,10 +1,10 @@
 //! What to do for a zone that shall exist. Pure and total.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::claims::Rival;
-use super::diff::{Diff, diff};
+use super::diff::{Diff, diff, is_equal};
 use super::verdict::Verdict;
 use super::zone::{Action, Observed, Proofs, Steady, Terms};
 use crate::api::condition::{State, kinds, reasons};
@@ -83,7 +83,12 @@ pub(super) fn act(verdict: Verdict, action: Action, next: Next) -> ZonePlan {
     }
 }
 
-pub(super) fn blocked(mut verdict: Verdict, reason: &'static str, message: String, keeps_ready: bool) -> ZonePlan {
+pub(super) fn blocked(
+    mut verdict: Verdict,
+    reason: &'static str,
+    message: String,
+    keeps_ready: bool,
+) -> ZonePlan {
     verdict.block = Some(Block {
         reason,
         message,
@@ -119,8 +124,14 @@ fn words_of(rival: &Rival, terms: &Terms) -> String {
 /// There is no such zone: make it. Where nothing tells later whose it is, the intent is stored before.
 fn absent(mut verdict: Verdict, terms: &Terms, status: &DnsZoneStatus) -> ZonePlan {
     let words = match status.zone_id.is_some() {
-        true => format!("{} is gone at Provider {}; it is made again.", terms.spec.name, terms.provider),
-        false => format!("{} is being made at Provider {}.", terms.spec.name, terms.provider),
+        true => format!(
+            "{} is gone at Provider {}; it is made again.",
+            terms.spec.name, terms.provider
+        ),
+        false => format!(
+            "{} is being made at Provider {}.",
+            terms.spec.name, terms.provider
+        ),
     };
     verdict.working(kinds::ZONE_READY, reasons::PROVISIONING, words);
     // Nothing of the former zone's records is left.
@@ -153,7 +164,11 @@ fn present(
     if differs(terms, zone) {
         let message = format!("{} is being brought to its settings.", terms.spec.name);
         verdict.working(kinds::ZONE_READY, reasons::PROVISIONING, message);
-        return act(verdict, Action::UpdateZone(zone.id.clone(), terms.spec.clone()), AGAIN);
+        return act(
+            verdict,
+            Action::UpdateZone(zone.id.clone(), terms.spec.clone()),
+            AGAIN,
+        );
     }
     if terms.suspended {
         return suspended(verdict, terms, status);
@@ -185,7 +200,10 @@ fn differs(terms: &Terms, zone: &Zone) -> bool {
 
 fn suspended(mut verdict: Verdict, terms: &Terms, status: &DnsZoneStatus) -> ZonePlan {
     let message = match terms.abilities.suspends {
-        true => format!("{} is suspended: its names are not answered, its records are kept.", terms.spec.name),
+        true => format!(
+            "{} is suspended: its names are not answered, its records are kept.",
+            terms.spec.name
+        ),
         false => format!(
             "{} is suspended, but Provider {} cannot stop answering for a zone; it is left as it is.",
             terms.spec.name, terms.provider
@@ -193,8 +211,15 @@ fn suspended(mut verdict: Verdict, terms: &Terms, status: &DnsZoneStatus) -> Zon
     };
     verdict.working(kinds::ZONE_READY, reasons::SUSPENDED, message.clone());
     let records = "Left as they are while the zone is suspended.";
-    verdict.set(kinds::RECORDS_IN_SYNC, State::Unknown, reasons::SUSPENDED, records);
-    verdict.foreign = status.foreign_records.and_then(|count| usize::try_from(count).ok());
+    verdict.set(
+        kinds::RECORDS_IN_SYNC,
+        State::Unknown,
+        reasons::SUSPENDED,
+        records,
+    );
+    verdict.foreign = status
+        .foreign_records
+        .and_then(|count| usize::try_from(count).ok());
     wait(verdict, Next::Settled)
 }
 
@@ -209,18 +234,24 @@ fn sync(
 ) -> ZonePlan {
     let mut seen = records.to_vec();
     adopt(&mut verdict, terms, &mut seen);
-    let wanted: Vec<_> = terms.wanted.iter().map(|wanted| (wanted.index, wanted.spec.clone())).collect();
+    let wanted: Vec<_> = terms
+        .wanted
+        .iter()
+        .map(|wanted| (wanted.index, wanted.spec.clone()))
+        .collect();
     let ours = |record: &Record| record.mark.as_ref() == Some(&terms.owner);
     let Diff {
         changes,
         conflicts,
         foreign,
+        ..
     } = diff(&wanted, &seen, ours);
     verdict.foreign = Some(foreign);
     verdict.errors = super::report::errors(terms, &conflicts, &observed.failed);
     // What a back-end refused a moment ago is not tried twice in one pass.
     let changes: Vec<_> = changes
         .into_iter()
+        .map(|(change, index)| (change, index.flatten()))
         .filter(|(_, index)| !observed.failed.contains_key(index))
         .collect();
     if !changes.is_empty() {
@@ -236,11 +267,17 @@ fn sync(
 /// Fills our mark into records that are proven ours without one; and with leave to adopt, records that are exactly
 /// as they shall be become ours without a write.
 fn adopt(verdict: &mut Verdict, terms: &Terms, seen: &mut [Record]) {
-    let adopting = verdict.origin == Some(ZoneOrigin::Adopted) && terms.adopt;
-    let mut owned = std::collections::BTreeMap::new();
+    let mut wanted: BTreeMap<_, Vec<_>> = BTreeMap::new();
+    if verdict.origin == Some(ZoneOrigin::Adopted) && terms.adopt {
+        for one in &terms.wanted {
+            wanted.entry(&one.spec.name).or_default().push(&one.spec);
+        }
+    }
+    let mut owned = BTreeMap::new();
     for record in seen.iter_mut().filter(|record| record.mark.is_none()) {
         let proven = verdict.proofs.prove(record);
-        let taken = adopting && terms.wanted.iter().any(|wanted| super::diff::same(&wanted.spec, &record.spec));
+        let named = wanted.get(&record.spec.name).into_iter().flatten();
+        let taken = named.into_iter().any(|spec| is_equal(&record.spec, spec));
         if proven || taken {
             owned.insert(record.id.0.clone(), record.spec.digest());
             record.mark = Some(terms.owner.clone());
@@ -281,10 +318,16 @@ fn change(
 
 /// Nothing more can be changed: is anything refused, and does the world find the zone?
 fn in_sync(mut verdict: Verdict, terms: &Terms, zone: &Zone, observed: &Observed) -> ZonePlan {
-    let retry = observed.failed.values().find(|error| error.kind() != ErrorKind::Invalid);
+    let retry = observed
+        .failed
+        .values()
+        .find(|error| error.kind() != ErrorKind::Invalid);
     if verdict.errors.is_empty() && retry.is_none() {
         let count = terms.wanted.len();
-        verdict.good(kinds::RECORDS_IN_SYNC, format!("{count} records are as they shall be."));
+        verdict.good(
+            kinds::RECORDS_IN_SYNC,
+            format!("{count} records are as they shall be."),
+        );
         verdict.digest = Some(terms.digest.clone());
     } else {
         refused(&mut verdict, retry);
@@ -334,7 +377,10 @@ fn refused(verdict: &mut Verdict, retry: Option<&ProviderError>) {
 
 /// Broken rules stay broken until the spec changes; what is in a record's way may go.
 fn final_kind(verdict: &Verdict) -> ErrorKind {
-    let in_the_way = verdict.errors.iter().any(|error| error.reason == reasons::CONFLICT);
+    let in_the_way = verdict
+        .errors
+        .iter()
+        .any(|error| error.reason == reasons::CONFLICT);
     match in_the_way {
         true => ErrorKind::Conflict,
         false => ErrorKind::Invalid,

@@ -17,7 +17,10 @@ pub fn gone(status: &DnsZoneStatus, policy: DeletionPolicy, observed: &Observed)
     let mut verdict = Verdict::of(status);
     verdict.going = true;
     if policy == DeletionPolicy::Retain {
-        return released(verdict, "Everything outside is left as it is, for deletionPolicy is Retain.".to_owned());
+        return released(
+            verdict,
+            "Everything outside is left as it is, for deletionPolicy is Retain.".to_owned(),
+        );
     }
     let nothing_made = status.zone_id.is_none() && status.origin.is_none();
     if let Some(refusal) = &observed.refusal {
@@ -41,7 +44,10 @@ pub fn gone(status: &DnsZoneStatus, policy: DeletionPolicy, observed: &Observed)
     if let Some(proofs) = &observed.proofs {
         verdict.proofs = proofs.clone();
     }
-    let words = format!("{} is being removed at Provider {}.", terms.spec.name, terms.provider);
+    let words = format!(
+        "{} is being removed at Provider {}.",
+        terms.spec.name, terms.provider
+    );
     verdict.working(kinds::ZONE_READY, reasons::DELETING, words);
     match &observed.zone {
         Fact::Unread => wait(verdict, AGAIN),
@@ -95,7 +101,9 @@ fn present(
     if !ours.is_empty() && !with_zone {
         let message = format!("{} records are being removed.", ours.len());
         verdict.working(kinds::RECORDS_IN_SYNC, reasons::DELETING, message);
-        let changes = ours.into_iter().map(|record| (RecordChange::Delete(record), None));
+        let changes = ours
+            .into_iter()
+            .map(|record| (RecordChange::Delete(record), None));
         return act(verdict, Action::Change(zone.id.clone(), changes.collect()), AGAIN);
     }
     if foreign > 0 {

@@ -9,9 +9,7 @@ use super::verdict::{RecordError, Verdict};
 use super::zone::Terms;
 use super::{ZoneKind, ZoneSubject};
 use crate::api::condition::{State, merge, reasons};
-use crate::api::{
-    DnsZoneStatus, QuotaUse, RecordState, ZoneNameservers, ZoneQuota, ZoneRecord,
-};
+use crate::api::{DnsZoneStatus, QuotaUse, RecordState, ZoneNameservers, ZoneQuota, ZoneRecord};
 use crate::controllers::judgement::{self, reason_of};
 use crate::controllers::runner::Acted;
 use crate::providers::ProviderError;
@@ -122,7 +120,7 @@ pub(super) fn errors(
     }
     for refused in &terms.refused {
         let refusal = &refused.refusal;
-        errors.insert(refused.index, (refusal.reason(), refusal.to_string()));
+        errors.insert(refused.index, (refusal.rule.reason(), refusal.to_string()));
     }
     errors
         .into_iter()

@@ -4,13 +4,16 @@ use std::sync::Arc;
 
 use kube::ResourceExt;
 use kube::runtime::reflector::ObjectRef;
+use ring::digest::{Context, SHA256};
 
 use super::zone::{Refused, Terms, Wanted};
 use super::{ZoneKind, ZoneSubject};
 use crate::api::condition::reasons;
 use crate::api::{ADOPT_ANNOTATION, DnsZoneSpec, ZoneRecord, ZoneRecordType};
 use crate::controllers::connections::{Dns, Refusal};
-use crate::domain::dns::{RecordKind, TypedRecord, ZoneRules, digest_of, zone_name};
+use crate::domain::dns::{
+    RecordKind, TypedRecord, ZoneSetting, check_records, default_records, name_server_records, zone_name,
+};
 use crate::domain::{Fqdn, OwnerMark};
 use crate::providers::dns_host::{Soa, ZoneSpec};
 
@@ -48,19 +51,23 @@ impl ZoneKind {
         let uid = subject.uid().parse().map_err(|error| invalid(&error))?;
         let abilities = dns.dns.abilities();
         let limit = self.limit(spec)?;
-        let rules = ZoneRules {
+        let setting = ZoneSetting {
             zone: &zone,
             proxy: self.proxy_address(dns)?,
-            limit,
-            defaults: spec.create_defaults,
-            name_servers: if abilities.authority { &dns.name_servers } else { &[] },
-            name_server_ttl: u32::try_from(dns.soa.ttl).unwrap_or_default(),
+            quota: limit,
         };
         let typed: Vec<TypedRecord<'_>> = spec.records.iter().map(typed).collect();
-        let checked = rules.check(&typed);
+        let outcomes = check_records(&setting, &typed);
+        let mut defaults = match spec.create_defaults {
+            true => default_records(&setting, &typed, &outcomes),
+            false => Vec::new(),
+        };
+        if abilities.authority {
+            defaults.extend(name_server_records(&zone, &dns.name_servers));
+        }
         let (mut wanted, mut refused) = (Vec::new(), Vec::new());
-        for (index, result) in checked.records.into_iter().enumerate() {
-            match result {
+        for (index, outcome) in outcomes.into_iter().enumerate() {
+            match outcome {
                 Ok(spec) => wanted.push(Wanted {
                     index: Some(index),
                     spec,
@@ -68,7 +75,7 @@ impl ZoneKind {
                 Err(refusal) => refused.push(Refused { index, refusal }),
             }
         }
-        wanted.extend(checked.defaults.into_iter().map(|spec| Wanted { index: None, spec }));
+        wanted.extend(defaults.into_iter().map(|spec| Wanted { index: None, spec }));
         let adopt = subject.object.annotations().get(ADOPT_ANNOTATION);
         let adopt = adopt.is_some_and(|value| zone_name(value).is_ok_and(|name| name == zone));
         Ok(Terms {
@@ -80,7 +87,7 @@ impl ZoneKind {
             provider: spec.provider.clone(),
             shown: spec.zone.trim_end_matches('.').to_owned(),
             created_at: subject.object.creation_timestamp().map(|time| time.0),
-            digest: digest_of(wanted.iter().map(|wanted| &wanted.spec)),
+            digest: digest(&wanted),
             spec: ZoneSpec {
                 soa: soa(dns, &zone)?,
                 name: zone,
@@ -117,6 +124,20 @@ impl ZoneKind {
         let proxy = self.connections.of(name)?.proxy(name)?;
         Ok(Some(proxy.public_address))
     }
+}
+
+/// Hexadecimal digits of the digest of a whole zone: as many as of one record's.
+const DIGEST_DIGITS: usize = 16;
+
+/// One digest for everything that the records shall be.
+fn digest(wanted: &[Wanted]) -> String {
+    let mut hash = Context::new(&SHA256);
+    for wanted in wanted {
+        hash.update(wanted.spec.digest().as_bytes());
+    }
+    let octets = hash.finish();
+    let digits = octets.as_ref().iter().map(|octet| format!("{octet:02x}"));
+    digits.collect::<String>().chars().take(DIGEST_DIGITS).collect()
 }
 
 /// A record as the user typed it.

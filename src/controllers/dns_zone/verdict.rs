@@ -67,7 +67,10 @@ impl Verdict {
             unchanged: false,
             was_ready: is_true(&status.conditions, kinds::READY),
             going: false,
-            parts: parts.into_iter().chain(known(kinds::NAMESERVERS_VERIFIED)).collect(),
+            parts: parts
+                .into_iter()
+                .chain(known(kinds::NAMESERVERS_VERIFIED))
+                .collect(),
             block: None,
             failure: None,
             zone: None,
@@ -83,7 +86,13 @@ impl Verdict {
     }
 
     /// Sets the finding of a part.
-    pub fn set(&mut self, kind: &'static str, state: State, reason: &'static str, message: impl Into<String>) {
+    pub fn set(
+        &mut self,
+        kind: &'static str,
+        state: State,
+        reason: &'static str,
+        message: impl Into<String>,
+    ) {
         let finding = Finding::new(kind, state, reason, message);
         match self.parts.iter_mut().find(|part| part.kind == kind) {
             Some(part) => *part = finding,
@@ -151,7 +160,10 @@ const REASONS: [&str; 18] = [
 
 /// What the status says of a part.
 fn known(status: &DnsZoneStatus, kind: &'static str) -> Option<Finding> {
-    let condition = status.conditions.iter().find(|condition| condition.type_ == kind)?;
+    let condition = status
+        .conditions
+        .iter()
+        .find(|condition| condition.type_ == kind)?;
     let reason = REASONS.into_iter().find(|reason| *reason == condition.reason)?;
     let state = match condition.status.as_str() {
         "True" => State::True,

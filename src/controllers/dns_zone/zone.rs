@@ -10,9 +10,9 @@ use crate::controllers::connections::Refusal;
 use crate::controllers::fact::Fact;
 use crate::domain::dns::{RecordRefusal, RecordSpec};
 use crate::domain::{Fqdn, OwnerMark};
+use crate::providers::ProviderError;
 use crate::providers::delegation::Delegation;
 use crate::providers::dns_host::{DnsAbilities, Record, RecordChange, Zone, ZoneId, ZoneSpec};
-use crate::providers::ProviderError;
 
 /// Seconds by which the clock of a back-end may be behind the API server's when it says that a zone was made after
 /// its object.
@@ -83,9 +83,10 @@ impl Terms {
         }
         // The answer to the creation was lost: no object but this one may make the zone, so that one which is
         // younger than the object is its own.
-        let own = zone.created.zip(self.created_at).is_some_and(|(made, asked)| {
-            made.as_second() + CLOCK_TOLERANCE >= asked.as_second()
-        });
+        let own = zone
+            .created
+            .zip(self.created_at)
+            .is_some_and(|(made, asked)| made.as_second() + CLOCK_TOLERANCE >= asked.as_second());
         match (own, self.adopt) {
             (true, _) => Some(ZoneOrigin::Created),
             (false, true) => Some(ZoneOrigin::Adopted),

@@ -117,6 +117,10 @@ impl Kind for ProviderKind {
         match *action {}
     }
 
+    fn repair(action: &Infallible) -> Option<String> {
+        match *action {}
+    }
+
     fn absorb(&self, _: Option<Sight>, done: &Infallible) -> Option<Sight> {
         match *done {}
     }

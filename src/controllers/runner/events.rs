@@ -8,7 +8,7 @@ use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
-use crate::api::condition::kinds;
+use crate::api::condition::{kinds, reasons};
 use crate::runtime::metrics::{Kind as MetricKind, Metrics, WriteResult, WriteVerb};
 
 /// Events that may wait to be sent; more are dropped, for an event is a courtesy and must not hold up a pass.
@@ -47,15 +47,34 @@ impl Events {
         Self { queue }
     }
 
+    /// Says that something outside was found different and put right.
+    pub fn repaired(&self, regarding: &ObjectReference, repairs: &[String]) {
+        let event = Event {
+            type_: EventType::Normal,
+            reason: reasons::DRIFT_REPAIRED.to_owned(),
+            note: Some(note(format!(
+                "Something outside was not as it shall be and was put right: {}.",
+                repairs.join(", ")
+            ))),
+            action: "Repair".to_owned(),
+            secondary: None,
+        };
+        self.send(event, regarding);
+    }
+
     /// Sends one event for every change that matters from `old` to `new`.
     pub fn changes(&self, regarding: &ObjectReference, old: &[Condition], new: &[Condition]) {
         for event in between(old, new) {
-            if self.queue.try_send((event, regarding.clone())).is_err() {
-                tracing::debug!(
-                    object = regarding.name,
-                    "too many events are waiting; one was dropped"
-                );
-            }
+            self.send(event, regarding);
+        }
+    }
+
+    fn send(&self, event: Event, regarding: &ObjectReference) {
+        if self.queue.try_send((event, regarding.clone())).is_err() {
+            tracing::debug!(
+                object = regarding.name,
+                "too many events are waiting; one was dropped"
+            );
         }
     }
 }

@@ -177,6 +177,10 @@ pub trait Kind: Send + Sync + Sized + Debug + 'static {
         action: &Self::Action,
     ) -> Result<Outcome<Self::Done>, ProviderError>;
 
+    /// What an action puts right, for an event, when the object was as it shall be before: "the record www A".
+    /// `None` for what is no repair.
+    fn repair(action: &Self::Action) -> Option<String>;
+
     /// Takes what an action brought into what is known.
     fn absorb(&self, observed: Self::Observed, done: &Self::Done) -> Self::Observed;
 

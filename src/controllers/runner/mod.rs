@@ -137,7 +137,13 @@ impl<K: Kind> Runner<K> {
             }
         }
         let mut late = false;
-        let next = self.rounds(&mut subject, &mut late).await;
+        let settled = is_settled::<K>(&subject);
+        let mut repairs = Vec::new();
+        let next = self.rounds(&mut subject, &mut late, &mut repairs).await;
+        if settled && !repairs.is_empty() {
+            let regarding = subject.object.object_ref(&Default::default());
+            self.events.repaired(&regarding, &repairs);
+        }
         self.kind.after(&subject);
         let synced = K::conditions(&subject.status)
             .iter()
@@ -146,10 +152,10 @@ impl<K: Kind> Runner<K> {
         Some(End { next, late, stuck })
     }
 
-    async fn rounds(&self, subject: &mut Subject<K>, late: &mut bool) -> Next {
+    async fn rounds(&self, subject: &mut Subject<K>, late: &mut bool, repairs: &mut Vec<String>) -> Next {
         let mut known = K::Observed::default();
         for _ in 0..ROUNDS_MAX {
-            let (next, observed) = self.round(subject, known, late).await;
+            let (next, observed) = self.round(subject, known, late, repairs).await;
             known = observed;
             let in_memory = Next::Again { persist: false };
             let waits = next == in_memory
@@ -180,6 +186,7 @@ impl<K: Kind> Runner<K> {
         subject: &mut Subject<K>,
         known: K::Observed,
         late: &mut bool,
+        repairs: &mut Vec<String>,
     ) -> (Next, K::Observed) {
         let deadline = self.schedule.pace().deadline;
         let Ok(mut observed) = timeout(deadline, self.kind.observe(subject, known)).await else {
@@ -206,6 +213,7 @@ impl<K: Kind> Runner<K> {
             };
             if let Ok(Outcome::Done(done) | Outcome::Started(done) | Outcome::Wait(done)) = &outcome {
                 observed = self.kind.absorb(observed, done);
+                repairs.extend(K::repair(action));
             }
             next = follows;
             outcomes.push((action, outcome));
@@ -338,6 +346,16 @@ impl End {
             Next::Retry { .. } => PassResult::Failed,
         }
     }
+}
+
+/// Whether the object was as it shall be, and nobody has changed since what it shall be: what is done now repairs.
+fn is_settled<K: Kind>(subject: &Subject<K>) -> bool {
+    let generation = subject.object.meta().generation;
+    let ready = K::conditions(&subject.status)
+        .iter()
+        .find(|condition| condition.type_ == kinds::READY);
+    !subject.deleting
+        && ready.is_some_and(|ready| ready.status == "True" && ready.observed_generation == generation)
 }
 
 fn too_slow(deadline: Duration) -> ProviderError {

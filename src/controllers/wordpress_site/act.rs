@@ -265,6 +265,21 @@ async fn proxy(resolved: &Resolved, action: &Action) -> Acted {
     Ok(Outcome::Done(done))
 }
 
+/// What an action puts right when the site was as it shall be before.
+pub(super) fn repair(action: &Action) -> Option<String> {
+    Some(match action {
+        Action::Create(_) => "the container was gone".to_owned(),
+        Action::Start => "the container was stopped".to_owned(),
+        Action::EnsureHighAvailability(_) => "the container's high availability".to_owned(),
+        Action::CreateRecord(_, spec) | Action::UpdateRecord(_, _, spec) => {
+            format!("the record {} {}", spec.name, spec.data)
+        }
+        Action::RequestCertificate(host) => format!("the certificate of {host}"),
+        Action::CreateHost(_) | Action::UpdateHost(..) | Action::EnableHost(_) => "the proxy host".to_owned(),
+        _ => return None,
+    })
+}
+
 /// Takes what an action brought into what is known, so that the next round does not read it again.
 pub fn absorb(mut observed: Observed, done: &Done) -> Observed {
     match done {

@@ -123,6 +123,10 @@ impl Kind for SiteKind {
         self.perform(subject, action).await
     }
 
+    fn repair(action: &Action) -> Option<String> {
+        act::repair(action)
+    }
+
     fn absorb(&self, observed: Observed, done: &Done) -> Observed {
         act::absorb(observed, done)
     }
