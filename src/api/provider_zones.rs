@@ -4,7 +4,7 @@ use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
 
 /// How DnsZones of a Provider are made.
-#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[derive(KubeSchema, Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ZoneDefaults {
     /// Name of the Provider of type nginxProxyManager whose publicAddress PROXYSRV and the default records stand for.
@@ -23,6 +23,16 @@ pub struct ZoneDefaults {
 
 fn default_port() -> i32 {
     53
+}
+
+impl Default for ZoneDefaults {
+    fn default() -> Self {
+        Self {
+            proxy: None,
+            resolvers: Vec::new(),
+            nameserver_port: default_port(),
+        }
+    }
 }
 
 /// An ISPConfig panel with its name servers.

@@ -33,3 +33,4 @@ mod site_life;
 mod transport;
 mod world;
 mod zone_file;
+mod zone_life;

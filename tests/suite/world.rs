@@ -9,7 +9,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use hostwright::api::{Plan, Provider, ProviderStatus, WordPressSite, WordPressSiteStatus};
+use hostwright::api::{
+    DnsZone, DnsZoneStatus, Plan, Provider, ProviderStatus, WordPressSite, WordPressSiteStatus,
+};
 use hostwright::controllers::operator::{self, Settings};
 use hostwright::controllers::runner::Pace;
 use hostwright::runtime::metrics::Metrics;
@@ -423,6 +425,69 @@ impl World {
             &format!("{}-{name}", self.namespace),
             &self.plan(),
         )
+    }
+
+    /// Zones of this world.
+    pub fn zones(&self) -> Api<DnsZone> {
+        Api::namespaced(self.admin.clone(), &self.namespace)
+    }
+
+    /// A zone's manifest; its name belongs to this world, and so does its object's.
+    pub fn zone(&self, provider: &str, records: Value) -> Value {
+        json!({
+            "apiVersion": "hostwright.dev/v1alpha1",
+            "kind": "DnsZone",
+            "metadata": {"name": "zone", "namespace": self.namespace},
+            "spec": {
+                "zone": self.zone_name(),
+                "provider": self.provider(provider),
+                "verifyNameservers": false,
+                "createDefaults": false,
+                "records": records,
+            },
+        })
+    }
+
+    /// Name of this world's zone.
+    pub fn zone_name(&self) -> String {
+        format!("{}.example", self.namespace)
+    }
+
+    /// A zone's status.
+    pub async fn zone_status(&self, name: &str) -> DnsZoneStatus {
+        self.zones().get(name).await.unwrap().status.unwrap_or_default()
+    }
+
+    /// Waits until a condition of a zone has a status and speaks of the present spec; returns the whole status.
+    pub async fn wait_for_zone(&self, name: &str, kind: &str, state: &str) -> DnsZoneStatus {
+        eventually(&format!("zone {name} {kind}={state}"), || async {
+            let zone = self.zones().get(name).await.unwrap();
+            let generation = zone.metadata.generation;
+            let status = zone.status.unwrap_or_default();
+            let found = status.conditions.iter().any(|condition| {
+                condition.type_ == kind
+                    && condition.status == state
+                    && condition.observed_generation == generation
+            });
+            if found {
+                Ok(status)
+            } else {
+                Err(format!("{status:?}"))
+            }
+        })
+        .await
+    }
+
+    /// Deletes a zone's object and waits until it is gone.
+    pub async fn remove_zone(&self, name: &str) {
+        self.zones().delete(name, &DeleteParams::default()).await.unwrap();
+        eventually(&format!("zone {name} is gone"), || async {
+            match self.zones().get_opt(name).await.unwrap() {
+                None => Ok(()),
+                Some(zone) => Err(format!("{:?}", zone.status)),
+            }
+        })
+        .await;
     }
 
     /// Applies any object.

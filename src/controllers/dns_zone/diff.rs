@@ -100,7 +100,7 @@ pub fn diff<T: Copy>(wanted: &[(T, RecordSpec)], seen: &[Record], ours: impl Fn(
 }
 
 /// The seen record says what is wanted.
-fn is_equal(seen: &RecordSpec, wanted: &RecordSpec) -> bool {
+pub(super) fn is_equal(seen: &RecordSpec, wanted: &RecordSpec) -> bool {
     let any_ttl = seen.proxied || wanted.ttl.is_none();
     seen.data == wanted.data && (any_ttl || seen.ttl == wanted.ttl)
 }

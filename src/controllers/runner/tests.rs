@@ -78,6 +78,10 @@ impl Kind for Script {
         }
     }
 
+    fn repair(_: &Self::Action) -> Option<String> {
+        None
+    }
+
     fn absorb(&self, (): (), done: &Infallible) {
         match *done {}
     }
