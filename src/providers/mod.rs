@@ -6,6 +6,7 @@
 
 pub mod coalesce;
 pub mod container_host;
+pub mod delegation;
 pub mod dns_host;
 pub mod edge;
 pub mod error;
@@ -22,6 +23,10 @@ pub mod ssh_installer;
 pub mod template_installer;
 
 pub use container_host::ContainerHost;
+pub use delegation::{
+    Answering, Delegation, DelegationCheck, DelegationState, ResolverCheck, ResolverSettings, UNVERIFIED_AGE,
+    VERIFIED_AGE, ZoneNameError, ZoneNameWarning, registrable, vet_zone_name, vet_zone_text,
+};
 pub use dns_host::DnsHost;
 pub use error::{ErrorKind, ProviderError};
 pub use health::{Health, HealthCheck};
