@@ -29,7 +29,7 @@ test: test-rust test-devcluster chart-check ## everything, as CI: Rust tests, te
 
 .PHONY: test-rust
 test-rust: prerequisites stage ## the Rust tests alone; ARGS="--test suite site_life" picks some
-	@hack/prerequisites.sh sshd
+	@hack/prerequisites.sh sshd named named-checkzone setpriv
 	cargo test $(CARGO_FLAGS) --all-targets $(ARGS)
 
 .PHONY: test-devcluster

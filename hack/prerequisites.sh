@@ -5,16 +5,19 @@ set -euo pipefail
 
 # Program, Debian package, what it is for.
 table='
-cc         gcc             compiles the cryptography library
-ld         binutils        links programs
-make       make            runs this
-flock      util-linux      lets several builds wait for each other
-sshd       openssh-server  a real SSH server, for tests of the installer
-shellcheck shellcheck      checks shell scripts
+cc              gcc             compiles the cryptography library
+ld              binutils        links programs
+make            make            runs this
+flock           util-linux      lets several builds wait for each other
+sshd            openssh-server  a real SSH server, for tests of the installer
+named           bind9           real name servers, for tests of delegations and records
+named-checkzone bind9-utils     judges the zone files of those tests
+setpriv         util-linux      ends the servers of a test that is killed
+shellcheck      shellcheck      checks shell scripts
 '
 
 has() {
-  # sshd is where only root looks.
+  # sshd and named are where only root looks.
   PATH=$PATH:/usr/sbin:/sbin command -v "$1" >/dev/null
 }
 

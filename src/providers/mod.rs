@@ -24,7 +24,8 @@ pub mod template_installer;
 
 pub use container_host::ContainerHost;
 pub use delegation::{
-    Answering, Delegation, DelegationCheck, DelegationState, ResolverCheck, ResolverSettings,
+    Answering, Delegation, DelegationCheck, DelegationState, ResolverCheck, ResolverSettings, UNVERIFIED_AGE,
+    VERIFIED_AGE,
 };
 pub use dns_host::DnsHost;
 pub use error::{ErrorKind, ProviderError};

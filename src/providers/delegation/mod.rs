@@ -7,14 +7,12 @@
 //! | `parent.rs` | finds the parent zone and reads what its servers say |
 //! | `questions.rs` | the questions of a check: through the resolvers and to name servers directly |
 //! | `exchange.rs` | one question to one server |
-//! | `suffix.rs` | public suffixes: what is no customer's zone |
 //! | `words.rs` | a result as a sentence for the customer |
 
 mod exchange;
 mod parent;
 mod questions;
 mod resolver_check;
-mod suffix;
 mod words;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,7 +22,6 @@ use async_trait::async_trait;
 use crate::domain::Fqdn;
 
 pub use resolver_check::{ResolverCheck, ResolverSettings, UNVERIFIED_AGE, VERIFIED_AGE};
-pub use suffix::{ZoneNameError, ZoneNameWarning, registrable, vet_zone_name, vet_zone_text};
 
 /// Asks whether a zone is delegated to the name servers that shall serve it.
 #[async_trait]

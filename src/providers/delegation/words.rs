@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::suffix::{registrable, vet_zone_name};
 use super::{Answering, Delegation, DelegationState};
 use crate::domain::Fqdn;
+use crate::domain::dns::{is_public_suffix, registrable};
 
 impl Delegation {
     /// The result in words, for a customer. `zone` as the customer wrote it, in Unicode if so.
@@ -94,7 +94,7 @@ impl Delegation {
 /// Whether a parent zone is somebody's domain, and not a registry's.
 fn has_an_owner(parent: &str) -> bool {
     let name: Option<Fqdn> = parent.parse().ok();
-    name.is_some_and(|name| vet_zone_name(&name).is_ok() && registrable(&name).is_some())
+    name.is_some_and(|name| !is_public_suffix(&name) && registrable(&name).is_some())
 }
 
 fn list<T: ToString>(names: &BTreeSet<T>) -> String {
