@@ -9,6 +9,7 @@ pub mod container_host;
 pub mod dns_host;
 pub mod edge;
 pub mod error;
+pub mod fence;
 pub mod gate;
 pub mod health;
 pub mod http;

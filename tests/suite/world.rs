@@ -12,6 +12,7 @@ use std::time::Duration;
 use hostwright::api::{Plan, Provider, ProviderStatus, WordPressSite, WordPressSiteStatus};
 use hostwright::controllers::operator::{self, Settings};
 use hostwright::controllers::runner::Pace;
+use hostwright::providers::fence::AlwaysOpen;
 use hostwright::runtime::metrics::Metrics;
 use hostwright::runtime::shutdown::{Shutdown, ShutdownTrigger};
 use hostwright::stage::{
@@ -368,6 +369,7 @@ impl World {
             watch_namespace: Some(self.namespace.clone()),
             concurrency: 32,
             pace: self.pace,
+            fence: Arc::new(AlwaysOpen),
         };
         let mut builder = Builder::new_multi_thread();
         builder.worker_threads(2).enable_all();
