@@ -20,6 +20,7 @@ mod dns_host;
 mod edge;
 mod examples;
 mod installer;
+mod leader;
 mod npm_transcripts;
 mod proxmox;
 mod queue;

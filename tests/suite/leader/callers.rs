@@ -1,0 +1,93 @@
+//! Which process a request came from: by its connection's other end, looked up in /proc while it is open.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Mutex;
+
+use hostwright::sim::faults::Witness;
+
+/// A log-in at the simulated proxy changes nothing.
+const LOG_IN: (&str, &str) = ("POST", "/api/tokens");
+
+/// Sees every request to the back-ends and writes down the writes.
+pub struct Callers {
+    replicas: [u32; 2],
+    seen: Mutex<Seen>,
+}
+
+#[derive(Default)]
+struct Seen {
+    /// Whose connection it is. A port may be used again after the end of its connection, but a process that is dead or
+    /// stopped opens none, so that only a stranger could be taken for one of ours.
+    owners: BTreeMap<SocketAddr, Option<u32>>,
+    writes: Vec<(Option<u32>, String)>,
+}
+
+impl Callers {
+    /// Tells these processes apart.
+    pub fn new(replicas: [u32; 2]) -> Self {
+        Self {
+            replicas,
+            seen: Mutex::default(),
+        }
+    }
+
+    /// The writes of one process, oldest first.
+    pub fn writes_of(&self, pid: u32) -> Vec<String> {
+        let seen = self.seen.lock().unwrap();
+        let writes = seen.writes.iter().filter(|(owner, _)| *owner == Some(pid));
+        writes.map(|(_, write)| write.clone()).collect()
+    }
+
+    /// Writes that came from neither.
+    pub fn strangers(&self) -> Vec<String> {
+        let seen = self.seen.lock().unwrap();
+        let writes = seen.writes.iter().filter(|(owner, _)| owner.is_none());
+        writes.map(|(_, write)| write.clone()).collect()
+    }
+}
+
+impl Witness for Callers {
+    fn saw(&self, caller: SocketAddr, method: &str, path: &str) {
+        if ["GET", "HEAD"].contains(&method) || (method, path) == LOG_IN {
+            return;
+        }
+        let mut seen = self.seen.lock().unwrap();
+        // Looked up each time: the port may have a new owner.
+        let owner = inode(caller).and_then(|inode| {
+            let mut replicas = self.replicas.into_iter();
+            replicas.find(|pid| sockets(*pid).contains(&inode))
+        });
+        let known = seen.owners.get(&caller).copied().flatten();
+        seen.owners.insert(caller, owner.or(known));
+        seen.writes.push((owner.or(known), format!("{method} {path}")));
+    }
+}
+
+/// The socket whose own end is `local`, from /proc/net/tcp (proc_net_tcp(5)).
+fn inode(local: SocketAddr) -> Option<String> {
+    let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
+    table.lines().skip(1).find_map(|line| {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        (address(fields[1])? == local).then(|| fields[9].to_owned())
+    })
+}
+
+/// `0100007F:1F90`: the address as the machine stores it, the port as people write it.
+fn address(text: &str) -> Option<SocketAddr> {
+    let (ip, port) = text.split_once(':')?;
+    let ip = u32::from_str_radix(ip, 16).ok()?.to_ne_bytes();
+    let port = u16::from_str_radix(port, 16).ok()?;
+    Some(SocketAddr::from((Ipv4Addr::from(ip), port)))
+}
+
+fn sockets(pid: u32) -> BTreeSet<String> {
+    let Ok(files) = std::fs::read_dir(format!("/proc/{pid}/fd")) else {
+        return BTreeSet::new();
+    };
+    let targets = files.filter_map(|file| std::fs::read_link(file.ok()?.path()).ok());
+    let names = targets.map(|target| target.to_string_lossy().into_owned());
+    names
+        .filter_map(|name| Some(name.strip_prefix("socket:[")?.strip_suffix(']')?.to_owned()))
+        .collect()
+}
