@@ -19,6 +19,7 @@ mod convergence;
 mod dns_host;
 mod edge;
 mod examples;
+mod fence;
 mod installer;
 mod leader;
 mod npm_transcripts;
