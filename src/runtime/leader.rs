@@ -233,36 +233,4 @@ impl Leadership {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_claim_runs_out_by_itself_and_can_be_ended() {
-        let claim = Claim::default();
-        assert!(!claim.is_open());
-        let now = clock::since_boot().unwrap();
-        claim.extend(now + RENEW_DEADLINE);
-        assert!(claim.is_open() && claim.clone().remaining().unwrap() <= RENEW_DEADLINE);
-        claim.extend(now);
-        assert!(!claim.is_open());
-        claim.extend(now + RENEW_DEADLINE);
-        claim.end();
-        assert!(!claim.is_open());
-    }
-
-    #[test]
-    fn replicas_of_one_name_differ() {
-        let (one, other) = (
-            identity("hostwright-0").unwrap(),
-            identity("hostwright-0").unwrap(),
-        );
-        assert_ne!(one, other);
-        assert!(one.starts_with("hostwright-0_") && one.len() == "hostwright-0_".len() + 2 * IDENTITY_BYTES);
-    }
-
-    #[test]
-    fn a_claim_ends_before_its_lease_does_for_others() {
-        let terms = Terms::default();
-        assert!(terms.retry_period < terms.renew_deadline && terms.renew_deadline < terms.lease_duration);
-    }
-}
+mod tests;
