@@ -89,11 +89,20 @@ pub trait Tripwire: Send + Sync {
     fn after_effect(&self, service: &str, method: &str, path: &str) -> Verdict;
 }
 
-/// Told of every request before anything is done about it, with the address that it came from: the place where tests
+/// The two ends of the connection that a request came over. A caller may use one port towards several servers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ends {
+    /// The caller's.
+    pub caller: SocketAddr,
+    /// The simulator's.
+    pub server: SocketAddr,
+}
+
+/// Told of every request before anything is done about it, with the connection that it came over: the place where tests
 /// tell several callers apart.
 pub trait Witness: Send + Sync {
     /// Sees one request.
-    fn saw(&self, caller: SocketAddr, method: &str, path: &str);
+    fn saw(&self, ends: Ends, method: &str, path: &str);
 }
 
 #[derive(Default)]
@@ -138,11 +147,11 @@ impl Faults {
         self.lock().witness = Some(witness);
     }
 
-    pub(super) fn saw(&self, caller: SocketAddr, method: &str, path: &str) {
+    pub(super) fn saw(&self, ends: Ends, method: &str, path: &str) {
         // Not under the lock: a witness may take its time.
         let witness = self.lock().witness.clone();
         if let Some(witness) = witness {
-            witness.saw(caller, method, path);
+            witness.saw(ends, method, path);
         }
     }
 

@@ -22,7 +22,7 @@ use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt;
 
-use super::faults::{Fault, Faults, Trouble, Verdict};
+use super::faults::{Ends, Fault, Faults, Trouble, Verdict};
 
 /// Bytes of the largest request or answer that passes; Proxmox itself takes 512 KiB.
 const BODY_LIMIT: usize = 16 << 20;
@@ -94,14 +94,18 @@ async fn accept(listener: TcpListener, inside: Arc<Inside>, tls: Option<TlsAccep
     // The set ends its tasks when this future is dropped, so that no connection outlives the server.
     let mut connections = tokio::task::JoinSet::new();
     while let Ok((stream, caller)) = listener.accept().await {
+        let Ok(server) = stream.local_addr() else {
+            continue;
+        };
+        let ends = Ends { caller, server };
         while connections.try_join_next().is_some() {}
         let _ = stream.set_nodelay(true);
         let inside = Arc::clone(&inside);
         match tls.clone() {
-            None => connections.spawn(serve(stream, caller, inside)),
+            None => connections.spawn(serve(stream, ends, inside)),
             Some(acceptor) => connections.spawn(async move {
                 if let Ok(stream) = acceptor.accept(stream).await {
-                    serve(stream, caller, inside).await;
+                    serve(stream, ends, inside).await;
                 }
             }),
         };
@@ -110,12 +114,12 @@ async fn accept(listener: TcpListener, inside: Arc<Inside>, tls: Option<TlsAccep
 
 async fn serve(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    caller: SocketAddr,
+    ends: Ends,
     inside: Arc<Inside>,
 ) {
     let service = service_fn(move |request| {
         let inside = Arc::clone(&inside);
-        async move { inside.answer(caller, request).await }
+        async move { inside.answer(ends, request).await }
     });
     // An error here is a connection that was cut, by us or by the caller.
     let _ = hyper::server::conn::http1::Builder::new()
@@ -131,7 +135,7 @@ struct Cut;
 impl Inside {
     async fn answer(
         &self,
-        caller: SocketAddr,
+        ends: Ends,
         request: Request<hyper::body::Incoming>,
     ) -> Result<Response<Body>, Cut> {
         let request = request.map(Body::new);
@@ -140,7 +144,7 @@ impl Inside {
             return Ok(infallible(self.control.clone().oneshot(request).await));
         }
         let method = request.method().as_str().to_owned();
-        self.faults.saw(caller, &method, &path);
+        self.faults.saw(ends, &method, &path);
         let mut after = None;
         for trouble in self.faults.meet(&method, &path) {
             if let Some(delay) = trouble.latency() {

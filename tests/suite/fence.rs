@@ -1,6 +1,5 @@
 //! The fence of a leader: wherever in a call it closes, nothing leaves afterwards.
 
-use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
@@ -9,7 +8,7 @@ use hostwright::providers::ErrorKind;
 use hostwright::providers::fence::{Fence, FencedBody};
 use hostwright::providers::gate::{Effect, Gate, Limits, NoMeter};
 use hostwright::providers::http::{Body, Call, HttpClient, HttpSettings, Method, TlsTrust, client_builder};
-use hostwright::sim::faults::Witness;
+use hostwright::sim::faults::{Ends, Witness};
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -156,7 +155,7 @@ impl Fence for ClosesAt {
 }
 
 impl Witness for ClosesAt {
-    fn saw(&self, _: SocketAddr, method: &str, path: &str) {
+    fn saw(&self, _: Ends, method: &str, path: &str) {
         if method == "GET" || path == "/api/tokens" {
             return;
         }

@@ -19,7 +19,7 @@ use tokio::task::{JoinHandle, JoinSet};
 
 use self::connection::Visitor;
 use super::directory::ContainerDirectory;
-use super::faults::Faults;
+use super::faults::{Ends, Faults};
 
 /// Octets of an ed25519 seed (RFC 8032 5.1.5).
 const SEED_OCTETS: usize = 32;
@@ -183,14 +183,14 @@ impl Drop for SshSim {
 pub(crate) struct Scissors {
     node: Arc<NodeState>,
     number: u64,
-    caller: SocketAddr,
+    ends: Ends,
     used: Arc<AtomicBool>,
 }
 
 impl Scissors {
-    /// Who is at the other end.
-    pub fn caller(&self) -> SocketAddr {
-        self.caller
+    /// Who talks to whom.
+    pub fn ends(&self) -> Ends {
+        self.ends
     }
 
     pub fn cut(&self) {
@@ -207,11 +207,14 @@ async fn accept(listener: TcpListener, config: Arc<russh::server::Config>, node:
     let mut number = 0_u64;
     while let Ok((stream, caller)) = listener.accept().await {
         while connections.try_join_next().is_some() {}
+        let Ok(server) = stream.local_addr() else {
+            continue;
+        };
         number += 1;
         let scissors = Scissors {
             node: Arc::clone(&node),
             number,
-            caller,
+            ends: Ends { caller, server },
             used: Arc::default(),
         };
         connections.spawn(serve(stream, Arc::clone(&config), Arc::clone(&node), scissors));

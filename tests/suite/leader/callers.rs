@@ -1,26 +1,22 @@
 //! Which process a request came from: by its connection's other end, looked up in /proc while it is open.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Mutex;
 
-use hostwright::sim::faults::Witness;
+use hostwright::sim::faults::{Ends, Witness};
 
 /// A log-in at the simulated proxy changes nothing.
 const LOG_IN: (&str, &str) = ("POST", "/api/tokens");
 
+/// The kernel shows its table in pieces, so that a connection may be missing while others come and go.
+const LOOK_UPS: usize = 100;
+
 /// Sees every request to the back-ends and writes down the writes.
 pub struct Callers {
     replicas: [u32; 2],
-    seen: Mutex<Seen>,
-}
-
-#[derive(Default)]
-struct Seen {
-    /// Whose connection it is. A port may be used again after the end of its connection, but a process that is dead or
-    /// stopped opens none, so that only a stranger could be taken for one of ours.
-    owners: BTreeMap<SocketAddr, Option<u32>>,
-    writes: Vec<(Option<u32>, String)>,
+    /// Whose it was, and what.
+    writes: Mutex<Vec<(Option<u32>, String)>>,
 }
 
 impl Callers {
@@ -28,48 +24,54 @@ impl Callers {
     pub fn new(replicas: [u32; 2]) -> Self {
         Self {
             replicas,
-            seen: Mutex::default(),
+            writes: Mutex::default(),
         }
     }
 
     /// The writes of one process, oldest first.
     pub fn writes_of(&self, pid: u32) -> Vec<String> {
-        let seen = self.seen.lock().unwrap();
-        let writes = seen.writes.iter().filter(|(owner, _)| *owner == Some(pid));
+        let writes = self.writes.lock().unwrap();
+        let writes = writes.iter().filter(|(owner, _)| *owner == Some(pid));
         writes.map(|(_, write)| write.clone()).collect()
     }
 
     /// Writes that came from neither.
     pub fn strangers(&self) -> Vec<String> {
-        let seen = self.seen.lock().unwrap();
-        let writes = seen.writes.iter().filter(|(owner, _)| owner.is_none());
+        let writes = self.writes.lock().unwrap();
+        let writes = writes.iter().filter(|(owner, _)| owner.is_none());
         writes.map(|(_, write)| write.clone()).collect()
     }
 }
 
-impl Witness for Callers {
-    fn saw(&self, caller: SocketAddr, method: &str, path: &str) {
-        if ["GET", "HEAD"].contains(&method) || (method, path) == LOG_IN {
-            return;
-        }
-        let mut seen = self.seen.lock().unwrap();
-        // Looked up each time: the port may have a new owner.
-        let owner = inode(caller).and_then(|inode| {
-            let mut replicas = self.replicas.into_iter();
-            replicas.find(|pid| sockets(*pid).contains(&inode))
-        });
-        let known = seen.owners.get(&caller).copied().flatten();
-        seen.owners.insert(caller, owner.or(known));
-        seen.writes.push((owner.or(known), format!("{method} {path}")));
+impl Callers {
+    /// Whose connection it is; it is open as long as its request waits for the answer.
+    fn owner(&self, ends: Ends) -> Option<u32> {
+        let inode = inode(ends)?;
+        let mut replicas = self.replicas.into_iter();
+        replicas.find(|pid| sockets(*pid).contains(&inode))
     }
 }
 
-/// The socket whose own end is `local`, from /proc/net/tcp (proc_net_tcp(5)).
-fn inode(local: SocketAddr) -> Option<String> {
+impl Witness for Callers {
+    fn saw(&self, ends: Ends, method: &str, path: &str) {
+        if ["GET", "HEAD"].contains(&method) || (method, path) == LOG_IN {
+            return;
+        }
+        let owner = (0..LOOK_UPS).find_map(|_| self.owner(ends));
+        self.writes
+            .lock()
+            .unwrap()
+            .push((owner, format!("{method} {path}")));
+    }
+}
+
+/// The caller's socket, from /proc/net/tcp (proc_net_tcp(5)).
+fn inode(ends: Ends) -> Option<String> {
     let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
     table.lines().skip(1).find_map(|line| {
         let fields: Vec<&str> = line.split_whitespace().collect();
-        (address(fields[1])? == local).then(|| fields[9].to_owned())
+        let is_it = address(fields[1])? == ends.caller && address(fields[2])? == ends.server;
+        is_it.then(|| fields[9].to_owned())
     })
 }
 
