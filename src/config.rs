@@ -14,6 +14,7 @@ use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use crate::domain::{ClusterId, DnsLabel};
+use crate::runtime::leader::Terms;
 use crate::runtime::telemetry::{LogFilter, LogFormat};
 
 mod values;
@@ -132,9 +133,64 @@ pub struct RunOptions {
           value_parser = Checked(values::address))]
     pub admin_address: SocketAddr,
 
+    /// The election.
+    #[command(flatten)]
+    pub election: ElectionOptions,
+
     /// Logs.
     #[command(flatten)]
     pub log: LogOptions,
+}
+
+/// Settings of the election of a leader among several replicas.
+#[derive(Debug, Clone, Args)]
+pub struct ElectionOptions {
+    /// Act only while this replica holds the Lease, and stand by otherwise; for more than one replica
+    #[arg(long = "leader-election", value_name = "BOOLEAN", env = "HOSTWRIGHT_LEADER_ELECTION",
+          default_value = "false", default_missing_value = "true", num_args = 0..=1, require_equals = true,
+          action = clap::ArgAction::Set, value_parser = Checked(values::switch))]
+    pub enabled: bool,
+
+    /// Name of this replica in the Lease; a random part is added
+    #[arg(long = "pod-name", value_name = "NAME", env = "POD_NAME", default_value = "hostwright",
+          value_parser = Checked(values::object_name))]
+    pub pod_name: String,
+
+    /// Name of the Lease, the same for all replicas
+    #[arg(long = "lease-name", value_name = "NAME", env = "HOSTWRIGHT_LEASE_NAME", default_value = "hostwright",
+          value_parser = Checked(values::object_name))]
+    pub name: String,
+
+    /// Namespace of the Lease; without it that of the operator
+    #[arg(long = "lease-namespace", value_name = "NAME", env = "HOSTWRIGHT_LEASE_NAMESPACE",
+          value_parser = Checked(values::namespace))]
+    pub namespace: Option<DnsLabel>,
+
+    /// How long the others wait for a leader that is silent, in whole seconds
+    #[arg(long = "lease-duration", value_name = "DURATION", env = "HOSTWRIGHT_LEASE_DURATION", default_value = "15s",
+          value_parser = Checked(values::whole_seconds))]
+    pub duration: Duration,
+
+    /// How long a leader acts after its last renewal; shorter than the lease
+    #[arg(long = "lease-renew-deadline", value_name = "DURATION", env = "HOSTWRIGHT_LEASE_RENEW_DEADLINE",
+          default_value = "10s", value_parser = Checked(values::duration))]
+    pub renew_deadline: Duration,
+
+    /// Pause between two renewals, and between two looks of a replica that stands by
+    #[arg(long = "lease-retry-period", value_name = "DURATION", env = "HOSTWRIGHT_LEASE_RETRY_PERIOD",
+          default_value = "2s", value_parser = Checked(values::duration))]
+    pub retry_period: Duration,
+}
+
+impl ElectionOptions {
+    /// The times of the election.
+    pub fn terms(&self) -> Terms {
+        Terms {
+            lease_duration: self.duration,
+            renew_deadline: self.renew_deadline,
+            retry_period: self.retry_period,
+        }
+    }
 }
 
 /// Settings of the logs.
@@ -227,6 +283,15 @@ impl RunOptions {
                 "HOSTWRIGHT_TASK_POLL_MIN ({:?}) is longer than HOSTWRIGHT_TASK_POLL_MAX ({:?}); \
                  write for example 1s and 5s",
                 self.task_poll_min, self.task_poll_max
+            ));
+        }
+        let election = &self.election;
+        if !(election.retry_period < election.renew_deadline && election.renew_deadline < election.duration) {
+            return Err(format!(
+                "HOSTWRIGHT_LEASE_RETRY_PERIOD ({:?}), HOSTWRIGHT_LEASE_RENEW_DEADLINE ({:?}) and \
+                 HOSTWRIGHT_LEASE_DURATION ({:?}) must each be shorter than the next; write for example 2s, 10s \
+                 and 15s",
+                election.retry_period, election.renew_deadline, election.duration
             ));
         }
         Ok(())
@@ -384,6 +449,38 @@ mod tests {
              1s and 5s"
         );
         assert!(run(&["--task-poll-min=5s", "--task-poll-max=5s"]).is_ok());
+    }
+
+    #[test]
+    fn the_election_is_off_and_has_the_customary_terms() {
+        let options = run(&[]).unwrap();
+        assert!(!options.election.enabled);
+        assert_eq!(options.election.terms(), Terms::default());
+        assert!(run(&["--leader-election"]).unwrap().election.enabled);
+        assert!(!run(&["--leader-election=false"]).unwrap().election.enabled);
+        assert_eq!(
+            refusal_from_variable("leader-election", values::switch, "yes"),
+            "HOSTWRIGHT_LEADER_ELECTION: \"yes\" is not true or false; write true"
+        );
+    }
+
+    #[test]
+    fn terms_must_be_in_order() {
+        assert_eq!(
+            run(&["--lease-renew-deadline=15s"]).unwrap_err(),
+            "HOSTWRIGHT_LEASE_RETRY_PERIOD (2s), HOSTWRIGHT_LEASE_RENEW_DEADLINE (15s) and \
+             HOSTWRIGHT_LEASE_DURATION (15s) must each be shorter than the next; write for example 2s, 10s and 15s"
+        );
+        assert_eq!(
+            run(&["--lease-duration=1500ms"]).unwrap_err(),
+            "--lease-duration: \"1500ms\" is not in whole seconds; write 15s"
+        );
+        let short = [
+            "--lease-duration=2s",
+            "--lease-renew-deadline=1s",
+            "--lease-retry-period=100ms",
+        ];
+        assert!(run(&short).is_ok());
     }
 
     #[test]

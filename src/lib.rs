@@ -7,7 +7,7 @@
 //! | [`api`] | the Kubernetes resources: data only | `domain` |
 //! | [`providers`] | traits towards the back-ends, and one folder per vendor | `domain` |
 //! | [`controllers`] | gate, observe, plan, act, report, requeue | all of the above |
-//! | [`runtime`] | process: logs, metrics, admin server, shutdown | `domain`, `providers::gate` |
+//! | [`runtime`] | process: logs, metrics, admin server, shutdown, leadership | `domain`, `providers::{gate, fence}` |
 //! | `sim` | the vendors' simulators (feature `sim`) | nothing of the above |
 //! | `stage` | API server, simulators and manifests for demo, tests and benchmark (feature `sim`) | `sim`, `api`, `config` |
 

@@ -1,14 +1,21 @@
 //! The `hostwright` program: arguments to action.
 
+use std::ffi::OsString;
 use std::process::ExitCode;
+use std::sync::Arc;
 
-use hostwright::config::{Arguments, Command, CrdsOptions, RunOptions};
+use hostwright::config::{Arguments, Command, CrdsOptions, ElectionOptions, RunOptions};
 use hostwright::controllers::operator::{self, Settings};
 use hostwright::controllers::runner::Pace;
+use hostwright::providers::fence::AlwaysOpen;
 use hostwright::runtime::admin::{AdminServer, Readiness};
+use hostwright::runtime::leader::{self, Candidate, Leadership, Lost};
 use hostwright::runtime::metrics::Metrics;
 use hostwright::runtime::shutdown::{DRAIN_LIMIT, Shutdown};
 use hostwright::runtime::{kubernetes, telemetry};
+
+/// Exit code of a replica that lost its leadership, other than that of a start that failed.
+const LEADERSHIP_LOST: i32 = 3;
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
@@ -58,10 +65,18 @@ async fn run(options: RunOptions) -> Result<(), Failure> {
         Some(id) => id,
         None => kubernetes::cluster_id(client.clone()).await?,
     };
-    readiness.set_waiting("filling the caches; are the custom resource definitions installed?");
+    let namespace = options.operator_namespace.to_string();
+    let leadership = match options.election.enabled {
+        true => Some(campaign(&options.election, options.kubeconfig, &namespace)?),
+        false => None,
+    };
     let settings = Settings {
         cluster,
-        namespace: options.operator_namespace.to_string(),
+        fence: match &leadership {
+            Some(leadership) => Arc::new(leadership.claim()),
+            None => Arc::new(AlwaysOpen),
+        },
+        namespace,
         watch_namespace: options.watch_namespace.map(|name| name.to_string()),
         concurrency: options.concurrency,
         pace: Pace {
@@ -73,22 +88,79 @@ async fn run(options: RunOptions) -> Result<(), Failure> {
         },
     };
     tracing::info!(cluster = %settings.cluster, version = env!("CARGO_PKG_VERSION"), "the operator starts");
-    let controllers = operator::run(
-        client,
-        settings,
-        metrics,
-        || readiness.set_ready(),
-        shutdown.clone(),
-    );
+    let acting = metrics.clone();
+    let controllers = async {
+        acting.leads(true);
+        readiness.set_waiting("filling the caches; are the custom resource definitions installed?");
+        let ready = || readiness.set_ready();
+        operator::run(client, settings, acting.clone(), ready, shutdown.clone()).await;
+    };
+    match leadership {
+        None => drained(controllers, &shutdown).await,
+        Some(leadership) => {
+            // Standing by is what such a replica is for.
+            readiness.set_ready();
+            while_leading(leadership, controllers, &shutdown).await?;
+        }
+    }
+    metrics.leads(false);
+    admin.stop().await;
+    tracing::info!("the operator has stopped");
+    Ok(())
+}
+
+/// Runs the controllers to their end, which a shutdown must bring in time.
+async fn drained(controllers: impl Future<Output = ()>, shutdown: &Shutdown) {
     tokio::select! {
         () = controllers => {}
         () = async { shutdown.wait().await; tokio::time::sleep(DRAIN_LIMIT).await } => {
             tracing::warn!(limit = ?DRAIN_LIMIT, "passes under way did not end in time; what they did is found again at the next start");
         }
     }
-    admin.stop().await;
-    tracing::info!("the operator has stopped");
+}
+
+/// Runs the controllers once this replica leads, and gives the lease back after they have stopped.
+async fn while_leading(
+    mut leadership: Leadership,
+    controllers: impl Future<Output = ()>,
+    shutdown: &Shutdown,
+) -> Result<(), Failure> {
+    let won = tokio::select! {
+        won = leadership.won() => won,
+        () = shutdown.wait() => true,
+    };
+    if won && !shutdown.is_requested() {
+        tokio::select! {
+            () = drained(controllers, shutdown) => {}
+            () = leadership.over() => return Err("the election of a leader broke off".into()),
+        }
+    } else if !won {
+        return Err("the election of a leader broke off".into());
+    }
+    leadership.resign().await;
     Ok(())
+}
+
+fn campaign(
+    options: &ElectionOptions,
+    kubeconfig: Option<OsString>,
+    operator_namespace: &str,
+) -> Result<Leadership, Failure> {
+    let namespace = options.namespace.as_ref().map(ToString::to_string);
+    let candidate = Candidate {
+        kubeconfig,
+        namespace: namespace.unwrap_or_else(|| operator_namespace.to_owned()),
+        lease: options.name.clone(),
+        identity: leader::identity(&options.pod_name)?,
+        terms: options.terms(),
+    };
+    Ok(Leadership::campaign(candidate, end)?)
+}
+
+/// Ends the process as it stands: whatever it still has under way must not go on, and the claim is closed already.
+fn end(lost: Lost) {
+    tracing::error!("leadership is lost, so this replica ends: {lost}");
+    std::process::exit(LEADERSHIP_LOST);
 }
 
 #[cfg(feature = "sim")]

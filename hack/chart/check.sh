@@ -74,6 +74,20 @@ shows 'effect: NoSchedule' --set 'tolerations[0].effect=NoSchedule'
 shows 'team: hosting' --set podLabels.team=hosting
 shows 'name: pull' --set 'imagePullSecrets[0].name=pull'
 
+shows 'replicas: 1'
+shows 'type: Recreate' --set replicaCount=2
+shows 'type: RollingUpdate' --set replicaCount=2 --set updateStrategy=RollingUpdate
+for election in leases HOSTWRIGHT_LEADER_ELECTION FlowSchema; do
+  hides "$election"
+  shows "$election" --set leaderElection.enabled=true
+  shows "$election" --set replicaCount=2
+done
+shows 'resourceNames: [hosting]' --set leaderElection.enabled=true --set fullnameOverride=hosting
+hides FlowSchema --set replicaCount=2 --set flowSchema.enabled=false
+hides PodDisruptionBudget --set leaderElection.enabled=true
+shows 'kind: PodDisruptionBudget' --set replicaCount=2
+shows 'topologyKey: kubernetes.io/hostname' --set replicaCount=2
+
 refuses operator/concurrency --set operator.concurrency=0
 refuses operator/concurrency --set operator.concurrency=513
 refuses operator/clusterId --set operator.clusterId=Prod
@@ -85,6 +99,9 @@ refuses image/digest --set image.digest=sha256:1
 refuses image/pullPolicy --set image.pullPolicy=Sometimes
 refuses metrics/service/port --set metrics.service.port=0
 refuses replicas --set replicas=2
+refuses replicaCount --set replicaCount=0
+refuses updateStrategy --set updateStrategy=OnDelete
+refuses 'needs leaderElection.enabled' --set updateStrategy=RollingUpdate
 refuses concurency --set operator.concurency=8
 refuses 'chart requires kubeVersion' --kube-version 1.32.0
 

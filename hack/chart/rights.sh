@@ -21,14 +21,15 @@ if [[ ! -x $helm ]]; then
 fi
 
 show=()
-for template in serviceaccount clusterrole clusterrolebinding role rolebinding secretguard; do
+for template in serviceaccount clusterrole clusterrolebinding role rolebinding secretguard flowschema; do
   show+=(--show-only "templates/$template.yaml")
 done
 mkdir -p "$out"
 # Whoever reads the file meanwhile finds the old one or the new one, never half of one.
 new=$(mktemp "$out/rights.XXXXXX")
 trap 'rm -f "$new"' EXIT
-"$helm" template hostwright "$chart" --namespace hostwright-system "${show[@]}" >"$new"
+# With everything that asks for a right.
+"$helm" template hostwright "$chart" --namespace hostwright-system --set leaderElection.enabled=true "${show[@]}" >"$new"
 chmod 644 "$new"
 mv "$new" "$out/rights.yaml"
 echo "$sum" >"$out/rights.sources"

@@ -18,6 +18,8 @@ const DURATION_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 /// Largest concurrency. At some 550 requests a second an API server of two cores serves each of 512 passes
 /// about once a second; more would only queue there.
 const CONCURRENCY_MAX: u16 = 512;
+/// Longest name of an object (RFC 1123 subdomain, as Kubernetes has it).
+const OBJECT_NAME_MAX: usize = 253;
 /// Characters of a refused value that are shown.
 const SHOWN_MAX: usize = 80;
 
@@ -75,6 +77,41 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
         return Err("is too long; write at most 24h".to_owned());
     }
     Ok(total)
+}
+
+/// A duration of whole seconds, as a Lease holds it.
+pub(super) fn whole_seconds(text: &str) -> Result<Duration, String> {
+    let total = duration(text)?;
+    if total.subsec_nanos() == 0 {
+        Ok(total)
+    } else {
+        Err("is not in whole seconds; write 15s".to_owned())
+    }
+}
+
+/// On or off.
+pub(super) fn switch(text: &str) -> Result<bool, String> {
+    text.trim()
+        .parse()
+        .map_err(|_| "is not true or false; write true".to_owned())
+}
+
+/// The name of an object that is no label of DNS, such as a pod or a Lease.
+pub(super) fn object_name(text: &str) -> Result<String, String> {
+    let text = text.trim();
+    let inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '.';
+    let outer = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+    if (1..=OBJECT_NAME_MAX).contains(&text.len())
+        && text.chars().all(inner)
+        && text.starts_with(outer)
+        && text.ends_with(outer)
+    {
+        return Ok(text.to_owned());
+    }
+    Err(format!(
+        "is not the name of an object; write 1 to {OBJECT_NAME_MAX} lower-case letters, digits, hyphens and dots, such \
+         as hostwright"
+    ))
 }
 
 fn parse_duration(text: &str) -> Option<Duration> {

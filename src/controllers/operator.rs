@@ -18,6 +18,7 @@ use super::runner::{self, Events, Kind, Pace, Poker, Runner, Schedule, Store};
 use super::wordpress_site::SiteKind;
 use crate::api::{DnsZone, Plan, Provider, WordPressSite};
 use crate::domain::{ClusterId, OwnerMark};
+use crate::providers::fence::Fence;
 use crate::runtime::metrics::Metrics;
 use crate::runtime::shutdown::Shutdown;
 
@@ -34,6 +35,8 @@ pub struct Settings {
     pub concurrency: u16,
     /// Times between passes.
     pub pace: Pace,
+    /// Closes when this process may not change anything any more.
+    pub fence: Arc<dyn Fence>,
 }
 
 /// Runs all controllers until `shutdown`, then ends the passes under way. `ready` is called once all caches are
@@ -70,9 +73,9 @@ pub async fn run(
         providers: provider_poker,
     };
     let (site_kind, zone_kind, provider_kind) = kinds(&client, &settings, &metrics, &caches, &pokers);
-    let site_runner = runner_of(&client, site_kind, site_schedule, &metrics);
-    let zone_runner = runner_of(&client, zone_kind, zone_schedule, &metrics);
-    let provider_runner = runner_of(&client, provider_kind, provider_schedule, &metrics);
+    let site_runner = runner_of(&client, site_kind, site_schedule, &metrics, &settings);
+    let zone_runner = runner_of(&client, zone_kind, zone_schedule, &metrics, &settings);
+    let provider_runner = runner_of(&client, provider_kind, provider_schedule, &metrics, &settings);
 
     // Plans and Secrets only wake others; Providers do that too, beside having a controller of their own.
     let waking = tokio::spawn(wake_others(
@@ -193,7 +196,9 @@ fn kinds(
         secrets: caches.secrets.clone(),
         namespace: settings.namespace.clone(),
     };
-    let connections = Arc::new(Connections::new(sources, Arc::new(metrics.clone()), wake));
+    let fence = Arc::clone(&settings.fence);
+    let connections = Connections::new(sources, Arc::new(metrics.clone()), Arc::clone(&fence), wake);
+    let connections = Arc::new(connections);
     let site_kind = SiteKind {
         cluster: settings.cluster.clone(),
         client: client.clone(),
@@ -203,6 +208,7 @@ fn kinds(
         ledger: Arc::new(Ledger::default()),
         poker: pokers.sites.clone(),
         metrics: metrics.clone(),
+        fence,
         installing,
     };
     let zone_kind = ZoneKind {
@@ -229,9 +235,12 @@ fn runner_of<K: Kind>(
     kind: Arc<K>,
     schedule: Arc<Schedule<K::Object>>,
     metrics: &Metrics,
+    settings: &Settings,
 ) -> Arc<Runner<K>> {
-    let store = Store::new(client.clone(), metrics.clone(), schedule.pace().deadline);
-    let events = Events::start(client.clone(), K::KIND, metrics.clone());
+    let fence = &settings.fence;
+    let deadline = schedule.pace().deadline;
+    let store = Store::new(client.clone(), metrics.clone(), deadline, Arc::clone(fence));
+    let events = Events::start(client.clone(), K::KIND, metrics.clone(), Arc::clone(fence));
     Arc::new(Runner::new(kind, store, schedule, events, metrics.clone()))
 }
 

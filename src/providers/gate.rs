@@ -1,5 +1,5 @@
 //! What every outside call passes through, whatever its protocol: a concurrency and a rate limit, a
-//! circuit breaker, a meter, and the switch for read-only use.
+//! circuit breaker, a meter, the fence of a leader, and the switch for read-only use.
 //!
 //! The limits sit at the call and not around the traits, because one trait method may be several calls
 //! and the back-end counts calls.
@@ -13,6 +13,7 @@ use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::error::{ErrorKind, ProviderError};
+use super::fence::{AlwaysOpen, Fence, fenced};
 
 /// Failures in a row that open the breaker: enough to rule out one bad node among several end points.
 const BREAKER_THRESHOLD: u32 = 8;
@@ -78,6 +79,7 @@ pub struct Gate {
     rate: DefaultDirectRateLimiter,
     breaker: Mutex<Breaker>,
     meter: Arc<dyn Meter>,
+    fence: Arc<dyn Fence>,
     read_only: bool,
 }
 
@@ -86,6 +88,7 @@ pub struct Admission<'a> {
     gate: &'a Gate,
     _slot: SemaphorePermit<'a>,
     call: &'static str,
+    effect: Effect,
     begun: Instant,
 }
 
@@ -99,6 +102,7 @@ impl Gate {
             rate: RateLimiter::direct(Quota::per_second(limits.requests_per_second)),
             breaker: Mutex::default(),
             meter,
+            fence: Arc::new(AlwaysOpen),
             read_only: false,
         }
     }
@@ -110,6 +114,18 @@ impl Gate {
         self
     }
 
+    /// The same gate, refusing every call with [`Effect::Write`] once the fence is closed.
+    #[must_use]
+    pub fn fenced(mut self, fence: Arc<dyn Fence>) -> Self {
+        self.fence = fence;
+        self
+    }
+
+    /// What closes this gate for writes, for transports that ask it once more when the bytes leave.
+    pub fn fence(&self) -> &Arc<dyn Fence> {
+        &self.fence
+    }
+
     /// Name of the Provider object.
     pub fn provider(&self) -> &str {
         &self.provider
@@ -118,7 +134,8 @@ impl Gate {
     /// Waits for a slot and for the rate limit. The caller's own deadline bounds the wait.
     ///
     /// # Errors
-    /// `Unavailable` while the breaker is open; `Denied` for a write through a read-only gate.
+    /// `Unavailable` while the breaker is open, and for a write through a closed fence; `Denied` for a write through
+    /// a read-only gate.
     pub async fn admit(&self, call: &'static str, effect: Effect) -> Result<Admission<'_>, ProviderError> {
         if self.read_only && effect == Effect::Write {
             return Err(ProviderError::new(
@@ -127,6 +144,7 @@ impl Gate {
             ));
         }
         self.check_breaker(call)?;
+        self.check_fence(effect)?;
         let slot = self.slots.acquire().await.map_err(|_| {
             ProviderError::new(
                 ErrorKind::Unavailable,
@@ -134,10 +152,13 @@ impl Gate {
             )
         })?;
         self.rate.until_ready().await;
+        // The wait may have been long.
+        self.check_fence(effect)?;
         Ok(Admission {
             gate: self,
             _slot: slot,
             call,
+            effect,
             begun: Instant::now(),
         })
     }
@@ -145,6 +166,13 @@ impl Gate {
     /// Whether calls are being refused at the moment, for the Provider's status.
     pub fn breaker_open(&self) -> bool {
         self.check_breaker("").is_err()
+    }
+
+    fn check_fence(&self, effect: Effect) -> Result<(), ProviderError> {
+        if effect == Effect::Read || self.fence.is_open() {
+            return Ok(());
+        }
+        Err(not_leading(&self.provider))
     }
 
     fn check_breaker(&self, call: &str) -> Result<(), ProviderError> {
@@ -178,7 +206,39 @@ impl Gate {
     }
 }
 
+/// The answer to a write that the fence kept back before anything was sent.
+pub(super) fn not_leading(provider: &str) -> ProviderError {
+    let message = format!(
+        "Provider {provider}: nothing is changed there by this replica, whose leadership has run out; the replica \
+         that leads goes on"
+    );
+    ProviderError::new(ErrorKind::Unavailable, message)
+}
+
 impl Admission<'_> {
+    /// Does the call. A write goes on only while the fence is open, which is asked before each of its steps: the
+    /// process may have been stopped since the last one.
+    ///
+    /// # Errors
+    /// Those of `work`; `Ambiguous` when the fence closed meanwhile, for the call may have had its effect.
+    pub async fn guard<T>(
+        &self,
+        work: impl Future<Output = Result<T, ProviderError>>,
+    ) -> Result<T, ProviderError> {
+        if self.effect == Effect::Read {
+            return work.await;
+        }
+        let cut_off = || {
+            let message = format!(
+                "Provider {}: the leadership of this replica ran out during {}; it may have had its effect and is \
+                 looked up by the replica that leads",
+                self.gate.provider, self.call
+            );
+            ProviderError::new(ErrorKind::Ambiguous, message)
+        };
+        fenced(self.gate.fence.as_ref(), work, cut_off).await
+    }
+
     /// Ends the call: frees the slot, feeds the breaker and the meter, and hands the result through.
     ///
     /// # Errors

@@ -12,7 +12,8 @@ use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme
 use serde::de::DeserializeOwned;
 
 use super::error::{ErrorKind, ProviderError};
-use super::gate::{Effect, Gate};
+use super::fence::{Closed, FencedBody};
+use super::gate::{Effect, Gate, not_leading};
 
 pub use reqwest::Method;
 
@@ -25,6 +26,10 @@ pub const CALL_TIMEOUT: Duration = Duration::from_secs(35);
 const BODY_LIMIT: usize = 10 << 20;
 /// Idle connections are closed before the back-ends' own limits (Proxmox: 100 requests, some seconds).
 const POOL_IDLE: Duration = Duration::from_secs(15);
+/// How long bytes may be on their way before the kernel gives the connection up, also after the end of the process
+/// that sent them: as long as a lease outlasts its holder's right to write (15 s − 10 s, `runtime::leader`), so that
+/// nothing arrives from a network that was broken meanwhile once another replica acts.
+const UNACKNOWLEDGED_LIMIT: Duration = Duration::from_secs(5);
 
 /// Whom to trust.
 #[derive(Clone, Debug)]
@@ -241,7 +246,7 @@ impl HttpClient {
         classify: impl FnOnce(Reply) -> Result<T, ProviderError> + Send,
     ) -> Result<T, ProviderError> {
         let admission = self.gate.admit(call.name, call.effect).await?;
-        let result = match self.exchange(&call).await {
+        let result = match admission.guard(self.exchange(&call)).await {
             Ok(reply) => classify(reply),
             Err(error) => Err(error),
         };
@@ -259,9 +264,10 @@ impl HttpClient {
     async fn exchange(&self, call: &Call) -> Result<Reply, ProviderError> {
         let mut last = None;
         for base in &self.bases {
-            let request = self.request(base, call);
-            match tokio::time::timeout(call.timeout, request.send()).await {
+            let request = self.request(base, call)?;
+            match tokio::time::timeout(call.timeout, self.client.execute(request)).await {
                 Ok(Ok(response)) => return self.read(response, call).await,
+                Ok(Err(error)) if kept_back(&error) => return Err(not_leading(self.gate.provider())),
                 Ok(Err(error)) if error.is_connect() => {
                     last = Some(
                         unavailable(self.gate.provider(), "nobody answers there").with_detail(chain(&error)),
@@ -278,7 +284,7 @@ impl HttpClient {
         Err(last.unwrap_or_else(|| unavailable(self.gate.provider(), "no address to ask")))
     }
 
-    fn request(&self, base: &str, call: &Call) -> reqwest::RequestBuilder {
+    fn request(&self, base: &str, call: &Call) -> Result<reqwest::Request, ProviderError> {
         let mut request = self
             .client
             .request(call.method.clone(), format!("{base}{}", call.path))
@@ -289,11 +295,25 @@ impl HttpClient {
         if let Some(value) = &call.authorization {
             request = request.header(reqwest::header::AUTHORIZATION, value);
         }
-        match &call.body {
+        let request = match &call.body {
             Body::Empty => request,
             Body::Form(fields) => request.form(fields),
             Body::Json(value) => request.json(value),
+        };
+        let mut request = request.build().map_err(|error| {
+            let message = format!("Provider {}: {} cannot be sent", self.gate.provider(), call.name);
+            ProviderError::new(ErrorKind::Invalid, message).with_detail(chain(&error))
+        })?;
+        if call.effect == Effect::Write {
+            let bytes = request
+                .body()
+                .and_then(reqwest::Body::as_bytes)
+                .unwrap_or_default();
+            let bytes = hyper::body::Bytes::copy_from_slice(bytes);
+            let body = FencedBody::new(bytes, Arc::clone(self.gate.fence()));
+            *request.body_mut() = Some(reqwest::Body::wrap(body));
         }
+        Ok(request)
     }
 
     async fn read(&self, mut response: reqwest::Response, call: &Call) -> Result<Reply, ProviderError> {
@@ -360,6 +380,18 @@ fn lost(call: &Call, provider: &str, what: &str) -> ProviderError {
     }
 }
 
+/// Whether the fence kept the request back when the connection was about to send it.
+fn kept_back(error: &reqwest::Error) -> bool {
+    let mut next: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(cause) = next {
+        if cause.is::<Closed>() {
+            return true;
+        }
+        next = cause.source();
+    }
+    false
+}
+
 /// The causes of a library's error without its address, which may hold a query.
 fn chain(error: &reqwest::Error) -> String {
     let mut text = String::new();
@@ -385,6 +417,7 @@ pub fn client_builder(trust: &TlsTrust) -> Result<reqwest::ClientBuilder, Provid
         .tls_backend_preconfigured(tls_config(trust)?)
         .default_headers(HeaderMap::from_iter([user_agent]))
         .connect_timeout(CONNECT_TIMEOUT)
+        .tcp_user_timeout(UNACKNOWLEDGED_LIMIT)
         .pool_idle_timeout(POOL_IDLE)
         .redirect(reqwest::redirect::Policy::none())
         .no_proxy())

@@ -10,6 +10,7 @@ pub mod delegation;
 pub mod dns_host;
 pub mod edge;
 pub mod error;
+pub mod fence;
 pub mod gate;
 pub mod health;
 pub mod http;

@@ -193,6 +193,7 @@ struct Shared {
     queue_depth: Family<KindLabels, Gauge>,
     api_writes: Family<WriteLabels, Counter>,
     api_reads: Family<KindLabels, Counter>,
+    leader: Gauge,
     depths: Mutex<Vec<(Kind, Depth)>>,
     providers: Mutex<BTreeSet<String>>,
 }
@@ -216,6 +217,7 @@ impl Metrics {
             queue_depth: Family::default(),
             api_writes: Family::default(),
             api_reads: Family::default(),
+            leader: Gauge::default(),
             depths: Mutex::default(),
             providers: Mutex::default(),
         };
@@ -265,6 +267,11 @@ impl Metrics {
     /// The controller of the kind read from the Kubernetes API, past its cache.
     pub fn api_read(&self, kind: Kind) {
         self.shared.api_reads.get_or_create(&KindLabels { kind }).inc();
+    }
+
+    /// This process acts, or stands by.
+    pub fn leads(&self, leads: bool) {
+        self.shared.leader.set(i64::from(leads));
     }
 
     /// Everything as OpenMetrics text, of the type [`CONTENT_TYPE`].
@@ -336,6 +343,11 @@ impl Shared {
             "Reads from the Kubernetes API past the caches",
             self.api_reads.clone(),
         );
+        registry.register(
+            "leader",
+            "1 while this replica acts, 0 while it stands by",
+            self.leader.clone(),
+        );
         let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
         registry.register("build", "Version of the operator", build);
     }
@@ -389,6 +401,7 @@ mod tests {
             .pass(Kind::WordPressSite, PassResult::Steady, Duration::from_secs(3));
         metrics.became_ready(Kind::WordPressSite, Duration::from_secs(25));
         metrics.count_queue(Kind::Provider, || 7);
+        metrics.leads(true);
         assert_lines(
             &metrics,
             &[
@@ -400,6 +413,7 @@ mod tests {
                 "hostwright_time_to_ready_seconds_sum{kind=\"WordPressSite\"} 25.0",
                 "# TYPE hostwright_queue_depth gauge",
                 "hostwright_queue_depth{kind=\"Provider\"} 7",
+                "hostwright_leader 1",
                 "# EOF",
             ],
         );

@@ -4,6 +4,7 @@
 
 pub mod admin;
 pub mod kubernetes;
+pub mod leader;
 pub mod metrics;
 mod process;
 pub mod shutdown;

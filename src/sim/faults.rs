@@ -4,6 +4,7 @@
 //! `POST /_sim/faults` (a JSON list of [`Fault`]), `DELETE /_sim/faults`. Calls to it are not counted.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -88,10 +89,27 @@ pub trait Tripwire: Send + Sync {
     fn after_effect(&self, service: &str, method: &str, path: &str) -> Verdict;
 }
 
+/// The two ends of the connection that a request came over. A caller may use one port towards several servers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ends {
+    /// The caller's.
+    pub caller: SocketAddr,
+    /// The simulator's.
+    pub server: SocketAddr,
+}
+
+/// Told of every request before anything is done about it, with the connection that it came over: the place where tests
+/// tell several callers apart.
+pub trait Witness: Send + Sync {
+    /// Sees one request.
+    fn saw(&self, ends: Ends, method: &str, path: &str);
+}
+
 #[derive(Default)]
 struct State {
     faults: Vec<Fault>,
     calls: BTreeMap<String, u64>,
+    witness: Option<Arc<dyn Witness>>,
 }
 
 /// Faults and counts of one simulator. Clones share them.
@@ -122,6 +140,19 @@ impl Faults {
     /// Cancels all faults.
     pub fn clear(&self) {
         self.lock().faults.clear();
+    }
+
+    /// Tells a witness of every request from now on.
+    pub fn watch(&self, witness: Arc<dyn Witness>) {
+        self.lock().witness = Some(witness);
+    }
+
+    pub(super) fn saw(&self, ends: Ends, method: &str, path: &str) {
+        // Not under the lock: a witness may take its time.
+        let witness = self.lock().witness.clone();
+        if let Some(witness) = witness {
+            witness.saw(ends, method, path);
+        }
     }
 
     /// Calls so far, keyed `METHOD /path` with ids replaced by `*`.

@@ -22,7 +22,7 @@ use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt;
 
-use super::faults::{Fault, Faults, Trouble, Verdict};
+use super::faults::{Ends, Fault, Faults, Trouble, Verdict};
 
 /// Bytes of the largest request or answer that passes; Proxmox itself takes 512 KiB.
 const BODY_LIMIT: usize = 16 << 20;
@@ -93,25 +93,33 @@ struct Inside {
 async fn accept(listener: TcpListener, inside: Arc<Inside>, tls: Option<TlsAcceptor>) {
     // The set ends its tasks when this future is dropped, so that no connection outlives the server.
     let mut connections = tokio::task::JoinSet::new();
-    while let Ok((stream, _)) = listener.accept().await {
+    while let Ok((stream, caller)) = listener.accept().await {
+        let Ok(server) = stream.local_addr() else {
+            continue;
+        };
+        let ends = Ends { caller, server };
         while connections.try_join_next().is_some() {}
         let _ = stream.set_nodelay(true);
         let inside = Arc::clone(&inside);
         match tls.clone() {
-            None => connections.spawn(serve(stream, inside)),
+            None => connections.spawn(serve(stream, ends, inside)),
             Some(acceptor) => connections.spawn(async move {
                 if let Ok(stream) = acceptor.accept(stream).await {
-                    serve(stream, inside).await;
+                    serve(stream, ends, inside).await;
                 }
             }),
         };
     }
 }
 
-async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, inside: Arc<Inside>) {
+async fn serve(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    ends: Ends,
+    inside: Arc<Inside>,
+) {
     let service = service_fn(move |request| {
         let inside = Arc::clone(&inside);
-        async move { inside.answer(request).await }
+        async move { inside.answer(ends, request).await }
     });
     // An error here is a connection that was cut, by us or by the caller.
     let _ = hyper::server::conn::http1::Builder::new()
@@ -125,13 +133,18 @@ async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, ins
 struct Cut;
 
 impl Inside {
-    async fn answer(&self, request: Request<hyper::body::Incoming>) -> Result<Response<Body>, Cut> {
+    async fn answer(
+        &self,
+        ends: Ends,
+        request: Request<hyper::body::Incoming>,
+    ) -> Result<Response<Body>, Cut> {
         let request = request.map(Body::new);
         let path = request.uri().path().to_owned();
         if path.starts_with("/_sim/") {
             return Ok(infallible(self.control.clone().oneshot(request).await));
         }
         let method = request.method().as_str().to_owned();
+        self.faults.saw(ends, &method, &path);
         let mut after = None;
         for trouble in self.faults.meet(&method, &path) {
             if let Some(delay) = trouble.latency() {

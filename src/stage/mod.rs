@@ -12,4 +12,5 @@ mod simulate;
 pub use backends::{Backends, BackendsOptions, CLOUDFLARE_ZONE, PUBLIC_ADDRESS};
 pub use cluster::{Cluster, ClusterOptions, StageError};
 pub use manifests::{OPERATOR_NAMESPACE, Pool, foundations, plan, site};
+pub use operator::{OperatorOptions, OperatorProcess, Scrape};
 pub use simulate::simulate;

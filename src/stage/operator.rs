@@ -49,6 +49,12 @@ pub struct OperatorProcess {
 pub struct Scrape(String);
 
 impl Scrape {
+    /// A metric without labels; nothing when it is not there.
+    pub fn value(&self, name: &str) -> Option<f64> {
+        let mut lines = self.0.lines();
+        lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok())
+    }
+
     /// Sum of a metric over all label sets that have `kind="…"`.
     pub fn sum(&self, name: &str, kind: &str) -> f64 {
         let label = format!("kind=\"{kind}\"");
@@ -72,6 +78,20 @@ impl OperatorProcess {
     /// # Errors
     /// When it does not become ready in time.
     pub async fn start(options: &OperatorOptions) -> Result<Self, StageError> {
+        let own =
+            std::env::current_exe().map_err(|error| other(format!("this program is unknown: {error}")))?;
+        Self::start_program(&own, options, &[]).await
+    }
+
+    /// Starts `run` of the given program, with more flags, and waits until it is ready.
+    ///
+    /// # Errors
+    /// When it does not become ready in time.
+    pub async fn start_program(
+        program: &Path,
+        options: &OperatorOptions,
+        flags: &[String],
+    ) -> Result<Self, StageError> {
         let log = options.log.clone();
         let io = |source| StageError::Io {
             what: format!("cannot start the operator with log {}", log.display()),
@@ -80,7 +100,7 @@ impl OperatorProcess {
         let output = File::options().create(true).append(true).open(&log).map_err(io)?;
         // What an earlier run wrote is not this one's address.
         let logged = output.metadata().map_err(io)?.len();
-        let mut command = command().map_err(io)?;
+        let mut command = command(program);
         command.arg("run").arg("--kubeconfig").arg(&options.kubeconfig);
         command.args([
             "--cluster-id",
@@ -88,11 +108,11 @@ impl OperatorProcess {
             "--admin-address",
             "127.0.0.1:0",
         ]);
-        command.args(options.flags);
+        command.args(options.flags).args(flags);
         let own = std::env::vars_os().map(|(name, _)| name);
-        for name in
-            own.filter(|name| name.to_string_lossy().starts_with(VARIABLES) || name == "POD_NAMESPACE")
-        {
+        for name in own.filter(|name| {
+            name.to_string_lossy().starts_with(VARIABLES) || name == "POD_NAMESPACE" || name == "POD_NAME"
+        }) {
             command.env_remove(name);
         }
         command
@@ -163,6 +183,35 @@ impl OperatorProcess {
         self.process.kill().await.map_err(failed)
     }
 
+    /// Sends it a signal by its short name, such as `STOP`.
+    ///
+    /// # Errors
+    /// When it has ended.
+    pub async fn signal(&self, name: &str) -> Result<(), StageError> {
+        let pid = self
+            .process
+            .id()
+            .ok_or_else(|| other("the operator has ended by itself"))?;
+        // The shell's own `kill`: a program of that name is not on every machine.
+        let sent = Command::new("sh")
+            .arg("-c")
+            .arg(format!("kill -{name} {pid}"))
+            .status()
+            .await;
+        sent.map(drop).map_err(|error| other(format!("kill: {error}")))
+    }
+
+    /// Waits for its end.
+    ///
+    /// # Errors
+    /// When it does not end within the limit.
+    pub async fn wait(&mut self, limit: Duration) -> Result<ExitStatus, StageError> {
+        match tokio::time::timeout(limit, self.process.wait()).await {
+            Ok(ended) => ended.map_err(|error| other(error.to_string())),
+            Err(_) => Err(other(format!("the operator did not end within {limit:?}"))),
+        }
+    }
+
     /// Its metrics.
     ///
     /// # Errors
@@ -230,17 +279,7 @@ impl OperatorProcess {
     /// # Errors
     /// When it does not stop in time or not cleanly.
     pub async fn stop(mut self) -> Result<(), StageError> {
-        let pid = self
-            .process
-            .id()
-            .ok_or_else(|| other("the operator has ended by itself"))?;
-        // The shell's own `kill`: a program of that name is not on every machine.
-        let sent = Command::new("sh")
-            .arg("-c")
-            .arg(format!("kill -TERM {pid}"))
-            .status()
-            .await;
-        sent.map_err(|error| other(format!("kill: {error}")))?;
+        self.signal("TERM").await?;
         let ended = tokio::time::timeout(STOP_LIMIT, self.process.wait()).await;
         match ended {
             Ok(Ok(status)) if status.success() => Ok(()),
@@ -254,15 +293,14 @@ impl OperatorProcess {
     }
 }
 
-/// This program, to be ended by the system if this process ends without a word.
-fn command() -> std::io::Result<Command> {
-    let own = std::env::current_exe()?;
+/// A program, to be ended by the system if this process ends without a word.
+fn command(program: &Path) -> Command {
     if !Path::new(SETPRIV).exists() {
-        return Ok(Command::new(own));
+        return Command::new(program);
     }
     let mut command = Command::new(SETPRIV);
-    command.args(["--pdeathsig", "KILL", "--"]).arg(own);
-    Ok(command)
+    command.args(["--pdeathsig", "KILL", "--"]).arg(program);
+    command
 }
 
 /// Where the operator says that its admin server listens, in what its log has after so many bytes.

@@ -16,11 +16,14 @@ mod rules;
 mod world;
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::time::Duration;
 
 use hostwright::runtime::kubernetes;
 use hostwright::sim::faults::{Fault, Faults, Trouble};
-use hostwright::stage::{BackendsOptions, ClusterOptions, Pool, foundations};
+use hostwright::stage::{
+    BackendsOptions, ClusterOptions, OperatorOptions, OperatorProcess, Pool, foundations,
+};
 use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
 use kube::api::{Patch, PatchParams};
@@ -46,6 +49,7 @@ async fn the_chart_grants_what_a_life_needs_and_nothing_else() {
     let identity = client(&shared().await.operator).await;
     kubernetes::cluster_id(identity).await.unwrap();
 
+    a_replica_leads(&world).await;
     let operator = world.operator().await;
     a_provider_changes_while_it_is_checked(&world).await;
     a_site_changes_while_it_is_made(&world).await;
@@ -86,6 +90,28 @@ async fn the_chart_grants_what_a_life_needs_and_nothing_else() {
         rights.len()
     );
     world.close().await;
+}
+
+/// Takes the lease, renews it, and gives it back.
+async fn a_replica_leads(world: &World) {
+    let folder = tempfile::tempdir().unwrap();
+    let options = OperatorOptions {
+        kubeconfig: shared().await.operator.clone(),
+        log: folder.path().join("replica.log"),
+        cluster_id: "rights",
+        flags: &["--leader-election", "--lease-retry-period=100ms"],
+    };
+    let flags = [format!("--watch-namespace={}", world.namespace)];
+    let program = Path::new(env!("CARGO_BIN_EXE_hostwright"));
+    let replica = OperatorProcess::start_program(program, &options, &flags)
+        .await
+        .unwrap();
+    eventually("the lease is renewed", || async {
+        let renewed = asked("update", "leases").await;
+        renewed.then_some(()).ok_or_else(|| replica.last_words())
+    })
+    .await;
+    replica.stop().await.unwrap();
 }
 
 /// What the operator asked for so far.

@@ -6,7 +6,7 @@ use std::process::Command;
 use hostwright::stage::ClusterOptions;
 use serde_json::{Value, json};
 
-use crate::world::shared;
+use crate::world::{client, eventually, shared};
 
 /// Where the chart is tried. No operator runs there.
 const NAMESPACE: &str = "chart";
@@ -87,6 +87,8 @@ async fn the_chart_fits_into_a_restricted_namespace() {
         .unwrap();
     let more = [
         "metrics.service.enabled=true",
+        "replicaCount=2",
+        "updateStrategy=RollingUpdate",
         "operator.clusterId=prod-1",
         "imagePullSecrets[0].name=pull",
         "extraEnv[0].name=HOSTWRIGHT_WATCH_NAMESPACE",
@@ -112,7 +114,7 @@ async fn the_chart_fits_into_a_restricted_namespace() {
 /// The Deployment's variables are those that the program knows.
 #[test]
 fn the_program_knows_every_variable_of_the_chart() {
-    let (_, objects) = rendered(&["operator.clusterId=prod-1"]);
+    let (_, objects) = rendered(&["operator.clusterId=prod-1", "replicaCount=2"]);
     let deployment = objects
         .iter()
         .find(|object| object["kind"] == "Deployment")
@@ -145,4 +147,39 @@ fn the_program_knows_every_variable_of_the_chart() {
         .unwrap();
     let said = String::from_utf8_lossy(&said.stderr).into_owned();
     assert!(said.contains("the kubeconfig /nowhere cannot be used"), "{said}");
+}
+
+/// The operator's renewals go through the FlowSchema of the chart, which the shared cluster has, onto the level of the
+/// cluster's own leases; its other requests do not. The API server tells so with each answer.
+#[tokio::test(flavor = "multi_thread")]
+async fn renewals_of_the_lease_do_not_queue_behind_other_traffic() {
+    let uid = async |kind: &str, name: &str| {
+        let arguments = ["get", kind, name, "--output=jsonpath={.metadata.uid}"];
+        kubectl(&arguments, "").await.unwrap()
+    };
+    let schema = uid("flowschema", "hostwright-system-hostwright-lease").await;
+    let level = uid("prioritylevelconfiguration", "leader-election").await;
+    let operator = client(&shared().await.operator).await;
+    let taken = async |path: &str| {
+        let request = hyper::Request::get(path)
+            .body(kube::client::Body::empty())
+            .unwrap();
+        let answer = operator.send(request).await.unwrap();
+        let header = |name: &str| answer.headers()[name].to_str().unwrap().to_owned();
+        (
+            header("x-kubernetes-pf-flowschema-uid"),
+            header("x-kubernetes-pf-prioritylevel-uid"),
+        )
+    };
+    let lease = "/apis/coordination.k8s.io/v1/namespaces/hostwright-system/leases/hostwright";
+    // The API server learns of a new schema a moment after it was stored.
+    eventually("the FlowSchema of the chart is in use", || async {
+        let seen = taken(lease).await;
+        (seen == (schema.clone(), level.clone()))
+            .then_some(())
+            .ok_or_else(|| format!("{seen:?}"))
+    })
+    .await;
+    let (other, _) = taken("/apis/hostwright.dev/v1alpha1/wordpresssites?limit=1").await;
+    assert_ne!(other, schema);
 }

@@ -14,6 +14,7 @@ use hostwright::api::{
 };
 use hostwright::controllers::operator::{self, Settings};
 use hostwright::controllers::runner::Pace;
+use hostwright::providers::fence::{AlwaysOpen, Fence};
 use hostwright::runtime::metrics::Metrics;
 use hostwright::runtime::shutdown::{Shutdown, ShutdownTrigger};
 use hostwright::stage::{
@@ -345,14 +346,20 @@ impl World {
 
     /// Starts an operator for this namespace.
     pub async fn operator(&self) -> Operator {
-        self.start(None).await
+        self.operator_behind(Arc::new(AlwaysOpen)).await
+    }
+
+    /// Starts an operator that writes only while the fence is open.
+    pub async fn operator_behind(&self, fence: Arc<dyn Fence>) -> Operator {
+        self.start(None, fence).await
     }
 
     /// Starts an operator whose logs are kept, down to the last detail.
     pub async fn operator_with_logs(&self) -> (Operator, Logs) {
         let logs = Logs::default();
         (
-            self.start(Some((logs.clone(), tracing::Level::TRACE))).await,
+            self.start(Some((logs.clone(), tracing::Level::TRACE)), Arc::new(AlwaysOpen))
+                .await,
             logs,
         )
     }
@@ -360,16 +367,18 @@ impl World {
     /// Starts an operator of which only warnings and errors are kept.
     pub async fn operator_with_warnings(&self) -> (Operator, Logs) {
         let logs = Logs::default();
-        (self.start(Some((logs.clone(), tracing::Level::WARN))).await, logs)
+        let kept = Some((logs.clone(), tracing::Level::WARN));
+        (self.start(kept, Arc::new(AlwaysOpen)).await, logs)
     }
 
-    async fn start(&self, logs: Option<(Logs, tracing::Level)>) -> Operator {
+    async fn start(&self, logs: Option<(Logs, tracing::Level)>, fence: Arc<dyn Fence>) -> Operator {
         let settings = Settings {
             cluster: self.namespace.parse().unwrap(),
             namespace: OPERATOR_NAMESPACE.to_owned(),
             watch_namespace: Some(self.namespace.clone()),
             concurrency: 32,
             pace: self.pace,
+            fence,
         };
         let mut builder = Builder::new_multi_thread();
         builder.worker_threads(2).enable_all();

@@ -36,6 +36,15 @@ app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end -}}
 
+{{/* Whether replicas elect a leader: "true" or nothing. Two that do not could both take the same free address. */}}
+{{- define "hostwright.elects" -}}
+{{- if or .Values.leaderElection.enabled (gt (int .Values.replicaCount) 1) -}}
+true
+{{- else if eq .Values.updateStrategy "RollingUpdate" -}}
+{{- fail "updateStrategy RollingUpdate lets two replicas run at a time, which needs leaderElection.enabled" -}}
+{{- end -}}
+{{- end -}}
+
 {{/* The image by digest, else by tag. */}}
 {{- define "hostwright.image" -}}
 {{- if .Values.image.digest -}}

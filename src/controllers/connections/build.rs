@@ -21,6 +21,7 @@ use crate::providers::cloudflare::{self, CloudflareSettings};
 use crate::providers::delegation::{DelegationCheck, ResolverCheck, ResolverSettings};
 use crate::providers::dns_host::ZoneId;
 use crate::providers::edge::{EdgeAddresses, EdgeSettings, HttpEdge};
+use crate::providers::fence::Fence;
 use crate::providers::gate::{Gate, Limits, Meter};
 use crate::providers::http::{HttpSettings, TlsTrust};
 use crate::providers::nginx_proxy_manager::{self, NpmSettings};
@@ -55,6 +56,7 @@ pub(super) fn connection(
     provider: &Provider,
     secret: &Secret,
     meter: Arc<dyn Meter>,
+    fence: Arc<dyn Fence>,
     wake: InstallWake,
 ) -> Result<Connection, Refusal> {
     let input = Input {
@@ -71,7 +73,8 @@ pub(super) fn connection(
         max_concurrent: u32::try_from(limits.max_concurrent).unwrap_or(1),
         requests_per_second: per_second,
     };
-    let gate = Arc::new(Gate::new(input.name.clone(), limits, Arc::clone(&meter)));
+    let gate = Gate::new(input.name.clone(), limits, Arc::clone(&meter)).fenced(fence);
+    let gate = Arc::new(gate);
     let spec = &provider.spec;
     match (&spec.proxmox, &spec.nginx_proxy_manager, &spec.cloudflare) {
         (Some(settings), None, None) => input.proxmox(settings, gate, wake),

@@ -21,6 +21,7 @@ use crate::providers::container_host::Survey;
 use crate::providers::delegation::DelegationCheck;
 use crate::providers::dns_host::{Record, ZoneId};
 use crate::providers::edge::Edge;
+use crate::providers::fence::Fence;
 use crate::providers::gate::{Gate, Meter};
 use crate::providers::reverse_proxy::{Certificate, ProxyHost};
 use crate::providers::{ContainerHost, DnsHost, HealthCheck, ProviderError, ReverseProxy, SiteInstaller};
@@ -171,16 +172,18 @@ struct Live {
 pub struct Connections {
     sources: Sources,
     meter: Arc<dyn Meter>,
+    fence: Arc<dyn Fence>,
     wake: InstallWake,
     live: Mutex<HashMap<String, Live>>,
 }
 
 impl Connections {
-    /// No connection yet; they are made when asked for.
-    pub fn new(sources: Sources, meter: Arc<dyn Meter>, wake: InstallWake) -> Self {
+    /// No connection yet; they are made when asked for. All of them stop writing when the fence closes.
+    pub fn new(sources: Sources, meter: Arc<dyn Meter>, fence: Arc<dyn Fence>, wake: InstallWake) -> Self {
         Self {
             sources,
             meter,
+            fence,
             wake,
             live: Mutex::default(),
         }
@@ -218,6 +221,7 @@ impl Connections {
             &provider,
             &secret,
             Arc::clone(&self.meter),
+            Arc::clone(&self.fence),
             Arc::clone(&self.wake),
         );
         let entry = Live {

@@ -1,5 +1,6 @@
 //! Events: one when a condition that matters to people changes, none otherwise.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::ObjectReference;
@@ -9,6 +10,7 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use crate::api::condition::{kinds, reasons};
+use crate::providers::fence::{Closed, Fence, fenced};
 use crate::runtime::metrics::{Kind as MetricKind, Metrics, WriteResult, WriteVerb};
 
 /// Events that may wait to be sent; more are dropped, for an event is a courtesy and must not hold up a pass.
@@ -26,8 +28,8 @@ pub struct Events {
 }
 
 impl Events {
-    /// Starts the sender; it ends when all clones are dropped.
-    pub fn start(client: kube::Client, kind: MetricKind, metrics: Metrics) -> Self {
+    /// Starts the sender; it ends when all clones are dropped, or at the first event that meets a closed fence.
+    pub fn start(client: kube::Client, kind: MetricKind, metrics: Metrics, fence: Arc<dyn Fence>) -> Self {
         let (queue, mut waiting) = mpsc::channel::<(Event, ObjectReference)>(QUEUE);
         let reporter = Reporter {
             controller: "hostwright".to_owned(),
@@ -36,7 +38,11 @@ impl Events {
         tokio::spawn(async move {
             let recorder = Recorder::new(client, reporter);
             while let Some((event, regarding)) = waiting.recv().await {
-                let sent = timeout(ANSWER_LIMIT, recorder.publish(&event, &regarding)).await;
+                let publish = timeout(ANSWER_LIMIT, recorder.publish(&event, &regarding));
+                let publish = async { Ok(publish.await) };
+                let Ok(sent) = fenced(fence.as_ref(), publish, || Closed).await else {
+                    return;
+                };
                 let result = sent.unwrap_or_else(|_| Err(kube::Error::Service("no answer".into())));
                 metrics.api_write(kind, WriteVerb::Event, WriteResult::of(&result));
                 if let Err(error) = result {

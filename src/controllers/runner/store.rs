@@ -1,6 +1,7 @@
 //! The runner's writes to the API server: finalizer and status, each only when it changes something.
 
 use std::marker::PhantomData;
+use std::sync::Arc;
 use std::time::Duration;
 
 use kube::api::{GetParams, Patch, PatchParams, Request};
@@ -12,9 +13,11 @@ use tokio::time::timeout;
 use super::kind::{Kind, Managed, Subject};
 use super::patch::merge_patch;
 use crate::api::FINALIZER;
+use crate::providers::fence::{Closed, Fence, fenced};
 use crate::runtime::metrics::{Metrics, WriteResult, WriteVerb};
 
-/// A write that did not happen.
+/// A write that did not happen. One that a closed fence kept back is an [`StoreError::Api`] as well: the process is
+/// about to end.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// Somebody changed or removed the object meanwhile; the watch will bring the news.
@@ -39,16 +42,18 @@ pub struct Store<K: Kind> {
     client: Client,
     metrics: Metrics,
     deadline: Duration,
+    fence: Arc<dyn Fence>,
     kind: PhantomData<fn(K)>,
 }
 
 impl<K: Kind> Store<K> {
-    /// A writer that waits so long for an answer.
-    pub fn new(client: Client, metrics: Metrics, deadline: Duration) -> Self {
+    /// A writer that waits so long for an answer, and writes nothing once the fence is closed.
+    pub fn new(client: Client, metrics: Metrics, deadline: Duration, fence: Arc<dyn Fence>) -> Self {
         Self {
             client,
             metrics,
             deadline,
+            fence,
             kind: PhantomData,
         }
     }
@@ -65,7 +70,10 @@ impl<K: Kind> Store<K> {
             Some(subresource) => requests(object).patch_subresource(subresource, &name, &params, &patch),
             None => requests(object).patch(&name, &params, &patch),
         };
-        self.send(request).await
+        fenced(self.fence.as_ref(), self.send(request), || {
+            kube::Error::Service(Box::new(Closed))
+        })
+        .await
     }
 
     /// The client itself waits for ever, for watches are requests too. Whether a write that was not answered had

@@ -10,6 +10,7 @@ use serde_json::json;
 use super::*;
 use crate::api::condition::{Finding, State, merge, reasons};
 use crate::api::{PAUSED_ANNOTATION, Provider, ProviderStatus};
+use crate::providers::fence::AlwaysOpen;
 use crate::runtime::metrics::Kind as MetricKind;
 
 /// What the kind does in a pass.
@@ -127,9 +128,19 @@ async fn after_one_pass(script: Script, object: Arc<Provider>) -> String {
     let schedule = Arc::new(Schedule::new(pace));
     let runner = Runner::new(
         Arc::new(script),
-        Store::new(client.clone(), metrics.clone(), pace.deadline),
+        Store::new(
+            client.clone(),
+            metrics.clone(),
+            pace.deadline,
+            Arc::new(AlwaysOpen),
+        ),
         Arc::clone(&schedule),
-        Events::start(client, MetricKind::Provider, metrics.clone()),
+        Events::start(
+            client,
+            MetricKind::Provider,
+            metrics.clone(),
+            Arc::new(AlwaysOpen),
+        ),
         metrics.clone(),
     );
     schedule.notice(&object);

@@ -33,6 +33,7 @@ use crate::api::condition::{kinds, reasons};
 use crate::api::{Plan as PlanObject, TaskOperation, WordPressSite, WordPressSiteStatus};
 use crate::domain::ClusterId;
 use crate::providers::ProviderError;
+use crate::providers::fence::Fence;
 use crate::runtime::metrics::{Kind as MetricKind, Metrics};
 
 use site::{Action, Done, Observed, Reservation};
@@ -59,6 +60,8 @@ pub struct SiteKind {
     pub poker: Poker<WordPressSite>,
     /// Counts.
     pub metrics: Metrics,
+    /// Closes when nothing may be written any more.
+    pub fence: Arc<dyn Fence>,
     /// Sites whose installation was begun by this process, by UID.
     pub installing: Arc<Mutex<References>>,
 }

@@ -12,6 +12,7 @@ use secrecy::{ExposeSecret, SecretString};
 use super::{SiteKind, SiteSubject};
 use crate::api::WordPressSite;
 use crate::domain::Fqdn;
+use crate::providers::fence::{Closed, fenced};
 use crate::providers::{ErrorKind, ProviderError};
 use crate::runtime::metrics::{Kind as MetricKind, WriteResult, WriteVerb};
 
@@ -54,7 +55,7 @@ impl SiteKind {
             database: password()?,
         };
         let secret = secret(site, host, user, &passwords);
-        let result = api.create(&PostParams::default(), &secret).await;
+        let result = self.write(api.create(&PostParams::default(), &secret)).await;
         self.metrics.api_write(
             MetricKind::WordPressSite,
             WriteVerb::Secret,
@@ -115,7 +116,7 @@ impl SiteKind {
             preconditions: Some(condition),
             ..DeleteParams::default()
         };
-        let result = api.delete(&name_of(site), &params).await;
+        let result = self.write(api.delete(&name_of(site), &params)).await;
         self.metrics.api_write(
             MetricKind::WordPressSite,
             WriteVerb::Secret,
@@ -126,6 +127,11 @@ impl SiteKind {
             Err(kube::Error::Api(status)) if status.code == 404 || status.code == 409 => Ok(()),
             Err(error) => Err(refused(site, &error)),
         }
+    }
+
+    async fn write<T>(&self, work: impl Future<Output = kube::Result<T>>) -> kube::Result<T> {
+        let closed = || kube::Error::Service(Box::new(Closed));
+        fenced(self.fence.as_ref(), work, closed).await
     }
 
     fn secrets(&self, site: &WordPressSite) -> Api<Secret> {

@@ -200,7 +200,7 @@ impl Inner {
         let admission = tokio::time::timeout(self.deadline, self.gate.admit("installer.run", Effect::Write))
             .await
             .map_err(|_| late("no slot for an installation came free"))??;
-        let result = tokio::time::timeout(self.deadline, self.exchange(job))
+        let result = tokio::time::timeout(self.deadline, admission.guard(self.exchange(job)))
             .await
             .unwrap_or_else(|_| Err(late("the installation did not end")));
         admission.finish(result)

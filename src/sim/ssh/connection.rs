@@ -140,6 +140,7 @@ impl Run {
     async fn serve(mut self) {
         let path = format!("/pct/exec/{}", self.container);
         let mut after = None;
+        self.node.faults.saw(self.scissors.ends(), "EXEC", &path);
         for trouble in self.node.faults.meet("EXEC", &path) {
             if let Some(delay) = trouble.latency() {
                 tokio::time::sleep(delay).await;

@@ -19,7 +19,7 @@ use tokio::task::{JoinHandle, JoinSet};
 
 use self::connection::Visitor;
 use super::directory::ContainerDirectory;
-use super::faults::Faults;
+use super::faults::{Ends, Faults};
 
 /// Octets of an ed25519 seed (RFC 8032 5.1.5).
 const SEED_OCTETS: usize = 32;
@@ -183,10 +183,16 @@ impl Drop for SshSim {
 pub(crate) struct Scissors {
     node: Arc<NodeState>,
     number: u64,
+    ends: Ends,
     used: Arc<AtomicBool>,
 }
 
 impl Scissors {
+    /// Who talks to whom.
+    pub fn ends(&self) -> Ends {
+        self.ends
+    }
+
     pub fn cut(&self) {
         if !self.used.swap(true, Ordering::SeqCst)
             && let Some(socket) = locked(&self.node.sockets).get(&self.number)
@@ -199,24 +205,34 @@ impl Scissors {
 async fn accept(listener: TcpListener, config: Arc<russh::server::Config>, node: Arc<NodeState>) {
     let mut connections = JoinSet::new();
     let mut number = 0_u64;
-    while let Ok((stream, _)) = listener.accept().await {
+    while let Ok((stream, caller)) = listener.accept().await {
         while connections.try_join_next().is_some() {}
+        let Ok(server) = stream.local_addr() else {
+            continue;
+        };
         number += 1;
-        connections.spawn(serve(stream, Arc::clone(&config), Arc::clone(&node), number));
+        let scissors = Scissors {
+            node: Arc::clone(&node),
+            number,
+            ends: Ends { caller, server },
+            used: Arc::default(),
+        };
+        connections.spawn(serve(stream, Arc::clone(&config), Arc::clone(&node), scissors));
     }
 }
 
 /// Serves one connection. A second handle of its socket is kept, with which it can be cut.
-async fn serve(stream: TcpStream, config: Arc<russh::server::Config>, node: Arc<NodeState>, number: u64) {
+async fn serve(
+    stream: TcpStream,
+    config: Arc<russh::server::Config>,
+    node: Arc<NodeState>,
+    scissors: Scissors,
+) {
+    let number = scissors.number;
     let Ok((stream, second)) = doubled(stream) else {
         return;
     };
     locked(&node.sockets).insert(number, second);
-    let scissors = Scissors {
-        node: Arc::clone(&node),
-        number,
-        used: Arc::default(),
-    };
     let visitor = Visitor::new(Arc::clone(&node), scissors);
     if let Ok(session) = russh::server::run_stream(config, stream, visitor).await {
         // An error here is a connection that was cut, by us or by the caller.
