@@ -8,6 +8,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use tokio::sync::OnceCell;
 
 use super::client::Client;
+use super::failure::Failure;
 use super::memory::Memory;
 use super::records::checked_id;
 use super::wire;
@@ -206,17 +207,24 @@ impl Zones {
     }
 
     /// What a failed call on a zone means, given what is known of the zone.
-    pub fn judged(&self, zone: &ZoneId, error: ProviderError) -> ProviderError {
-        if error.kind() != ErrorKind::Denied {
-            return error;
+    pub fn judged(&self, zone: &ZoneId, failure: Failure) -> ProviderError {
+        self.doubt(zone, &failure.error);
+        if self.is_fresh(zone) {
+            return failure.softened().error;
         }
-        let mut memory = self.memory();
-        if memory.is_fresh(zone, Instant::now()) {
-            return error.as_kind(ErrorKind::Unavailable);
+        failure.error
+    }
+
+    /// Whether the zone was made so recently that a refused right proves nothing.
+    pub fn is_fresh(&self, zone: &ZoneId) -> bool {
+        self.memory().is_fresh(zone, Instant::now())
+    }
+
+    /// A zone that is gone is refused like one without rights: then the next look shall be a real one.
+    pub fn doubt(&self, zone: &ZoneId, error: &ProviderError) {
+        if error.kind() == ErrorKind::Denied || self.is_fresh(zone) {
+            self.memory().doubt(zone);
         }
-        // A zone that is gone is refused in the same way: the next look shall be a real one.
-        memory.forget(zone);
-        error
     }
 }
 
