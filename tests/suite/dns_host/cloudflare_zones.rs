@@ -1,6 +1,8 @@
 //! Zones on Cloudflare: they come, are listed, and go.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use hostwright::domain::Fqdn;
 use hostwright::providers::cloudflare::{CloudflareSettings, connect_within};
@@ -189,6 +191,37 @@ async fn a_listing_of_zones_that_is_too_short_is_none() {
     }
     order(&scene.fixture, "GET", "/zones", refusal(500, ""), 1);
     assert_eq!(error(scene.host.zones().await).kind(), ErrorKind::Unavailable);
+}
+
+#[tokio::test]
+async fn zones_that_are_made_meanwhile_do_not_spoil_a_listing() {
+    let scene = scene(|_| {}, None).await;
+    for n in 0..400 {
+        scene.fixture.sim.add_zone(&format!("z{n}.example"));
+    }
+    let there = scene.fixture.sim.zone_names();
+    order(
+        &scene.fixture,
+        "GET",
+        "/zones",
+        Trouble::Latency { milliseconds: 5 },
+        1000,
+    );
+    let sim = scene.fixture.sim.clone();
+    // Before all others in order, so that each moves every page.
+    let making = async {
+        for n in 0.. {
+            sim.add_zone(&format!("a{n}.example"));
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    let zones = tokio::select! {
+        zones = scene.host.zones() => zones.unwrap(),
+        () = making => unreachable!(),
+    };
+    let found: BTreeSet<&str> = zones.iter().map(|zone| zone.name.as_str()).collect();
+    assert!(there.iter().all(|name| found.contains(name.as_str())));
+    scene.fixture.finish();
 }
 
 #[tokio::test]
