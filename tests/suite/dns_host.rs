@@ -1,6 +1,8 @@
 //! The contract suite of `DnsHost`. A back-end joins with a [`Fixture`] and one line of [`contract_suite!`].
 
 mod cloudflare;
+mod cloudflare_types;
+mod cloudflare_zones;
 mod openapi;
 mod simulator;
 

@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use super::client::Client;
+use super::failure::Failure;
 use super::records::{body_of, canonical};
 use super::wire;
 use super::writes::{Writer, not_sent};
@@ -58,18 +59,26 @@ pub(super) struct Work {
     pub step: Step,
 }
 
-/// Applies changes to one zone; `zone_name` is its name where it is known.
+/// The zone to be written to.
+pub(super) struct Place<'a> {
+    pub zone: &'a ZoneId,
+    /// Its name, where it is known.
+    pub name: Option<Fqdn>,
+    /// It was made so recently that a refused right proves nothing.
+    pub fresh: bool,
+}
+
+/// Applies changes to one zone.
 pub(super) async fn apply(
     client: &Client,
-    zone: &ZoneId,
-    zone_name: Option<&Fqdn>,
+    place: &Place<'_>,
     changes: &[RecordChange],
     owner: &OwnerMark,
 ) -> Vec<Outcome> {
     let mut outcomes: BTreeMap<usize, Outcome> = BTreeMap::new();
     let mut works = Vec::new();
     for (index, change) in changes.iter().enumerate() {
-        match plan(change, zone_name, owner) {
+        match plan(change, place.name.as_ref(), owner) {
             Ok(Planned::Send(step)) => works.push(Work { index, step }),
             Ok(Planned::Nothing(record)) => {
                 outcomes.insert(index, Ok(record));
@@ -80,8 +89,16 @@ pub(super) async fn apply(
         }
     }
     works.sort_by_key(|work| work.step.rank());
-    let writer = Writer { client, zone, owner };
-    send_all(&writer, works, &mut outcomes).await;
+    let writer = Writer {
+        client,
+        zone: place.zone,
+        owner,
+    };
+    let course = Course {
+        fresh: place.fresh,
+        ..Course::default()
+    };
+    send_all(&writer, works, course, &mut outcomes).await;
     let missing = || {
         // Unreachable as long as every work gets an outcome; a lost one must not pass for a success.
         Err(ProviderError::new(
@@ -155,6 +172,8 @@ fn writable(spec: &RecordSpec, zone_name: Option<&Fqdn>) -> Result<(), ProviderE
 /// How the sending goes as a whole.
 #[derive(Default)]
 struct Course {
+    /// The zone was made so recently that a refused right proves nothing.
+    fresh: bool,
     unclear: u32,
     /// Why nothing more is sent.
     halted: Option<ProviderError>,
@@ -162,9 +181,13 @@ struct Course {
     full: Option<ProviderError>,
 }
 
-async fn send_all(writer: &Writer<'_>, works: Vec<Work>, outcomes: &mut BTreeMap<usize, Outcome>) {
+async fn send_all(
+    writer: &Writer<'_>,
+    works: Vec<Work>,
+    mut course: Course,
+    outcomes: &mut BTreeMap<usize, Outcome>,
+) {
     let mut queue: VecDeque<Vec<Work>> = works.chunks(BATCH).map(<[Work]>::to_vec).collect();
-    let mut course = Course::default();
     while let Some(mut chunk) = queue.pop_front() {
         chunk.retain(|work| match course.refusal(work) {
             Some(error) => {
@@ -189,6 +212,7 @@ async fn send_all(writer: &Writer<'_>, works: Vec<Work>, outcomes: &mut BTreeMap
                 queue.push_front(chunk);
             }
             Err(failure) => {
+                let failure = course.judged(failure);
                 course.note(&failure);
                 let fate = chunk.iter().map(|work| (work.index, Err(failure.error.clone())));
                 outcomes.extend(fate);
@@ -207,6 +231,7 @@ async fn send_singly(
         let outcome = match course.refusal(work) {
             Some(error) => Err(error),
             None => writer.single(&work.step).await.map_err(|failure| {
+                let failure = course.judged(failure);
                 course.note(&failure);
                 failure.error
             }),
@@ -227,7 +252,11 @@ impl Course {
         }
     }
 
-    fn note(&mut self, failure: &super::failure::Failure) {
+    fn judged(&self, failure: Failure) -> Failure {
+        if self.fresh { failure.softened() } else { failure }
+    }
+
+    fn note(&mut self, failure: &Failure) {
         if failure.quota() {
             self.full = Some(failure.error.clone());
             return;

@@ -17,6 +17,8 @@ const NO_RECORD: u64 = 81044;
 /// Missing rights, unknown, expired or malformed tokens. 6003 (invalid request headers) belongs here only
 /// together with what its chain says: 6103 and 6111 are malformed credentials.
 const DENIED: [u64; 9] = [1000, 6103, 6111, 9103, 9106, 9107, 9109, 10000, 10001];
+/// Missing rights, or no such zone for this token; and for a while every zone that was just made.
+const NOT_AUTHORIZED: u64 = 10000;
 /// Rate limited, today and formerly.
 const THROTTLED: [u64; 2] = [10429, 10300];
 /// The path names nothing, mostly because of a malformed id. Not a proof of absence.
@@ -65,9 +67,26 @@ impl Failure {
         )
     }
 
+    /// The right may be one that has not spread yet, if the zone was made just now.
+    pub fn softened(self) -> Self {
+        if self.error.kind() != ErrorKind::Denied || !self.codes.contains(&NOT_AUTHORIZED) {
+            return self;
+        }
+        let message = "Cloudflare does not know its new zone everywhere yet; it is tried again";
+        let error = ProviderError::new(ErrorKind::Unavailable, message);
+        Self {
+            error: match self.error.detail() {
+                Some(detail) => error.with_detail(detail),
+                None => error,
+            },
+            codes: self.codes,
+        }
+    }
+
     /// No other call has a chance for now.
     pub fn is_general(&self) -> bool {
-        matches!(self.error.kind(), ErrorKind::Denied | ErrorKind::Throttled { .. })
+        let unauthorized = self.codes.contains(&NOT_AUTHORIZED);
+        unauthorized || matches!(self.error.kind(), ErrorKind::Denied | ErrorKind::Throttled { .. })
     }
 }
 

@@ -24,7 +24,8 @@ type Key = u128;
 #[derive(Debug)]
 struct Entry {
     key: Key,
-    read: Instant,
+    /// `None` once it is in doubt.
+    read: Option<Instant>,
     created: Option<Timestamp>,
     /// Shared: an account has few pairs of servers.
     servers: Arc<[Fqdn]>,
@@ -44,8 +45,8 @@ impl Memory {
     /// The zone of this name, if it was read not long ago.
     pub fn zone(&self, name: &Fqdn, now: Instant) -> Option<Zone> {
         let entry = self.by_name.get(name)?;
-        let recent = now.saturating_duration_since(entry.read) < REMEMBERED;
-        recent.then(|| zone(name, entry))
+        let age = now.saturating_duration_since(entry.read?);
+        (age < REMEMBERED).then(|| zone(name, entry))
     }
 
     /// The zone of this id, however long ago it was read.
@@ -76,7 +77,7 @@ impl Memory {
         }
         let entry = Entry {
             key,
-            read: now,
+            read: Some(now),
             created: zone.created,
             servers: self.shared(&zone.name_servers),
             fresh_until: freshness(zone.created).map(|left| now + left),
@@ -96,7 +97,15 @@ impl Memory {
         }
     }
 
-    /// Forgets a zone, because it is gone or may be.
+    /// Believes in a zone no longer without a look, because it may be gone.
+    pub fn doubt(&mut self, id: &ZoneId) {
+        let name = key(id).and_then(|key| self.by_id.get(&key));
+        if let Some(entry) = name.and_then(|name| self.by_name.get_mut(name)) {
+            entry.read = None;
+        }
+    }
+
+    /// Forgets a zone, because it is gone.
     pub fn forget(&mut self, id: &ZoneId) {
         let Some(key) = key(id) else { return };
         if let Some(name) = self.by_id.remove(&key) {
@@ -115,7 +124,7 @@ impl Memory {
     pub fn forget_older(&mut self, since: Instant) {
         let by_id = &mut self.by_id;
         self.by_name.retain(|_, entry| {
-            let kept = entry.read >= since;
+            let kept = entry.read.is_some_and(|read| read >= since);
             if !kept {
                 by_id.remove(&entry.key);
             }
@@ -185,6 +194,9 @@ mod tests {
         assert_eq!(memory.zone(&zone.name, now + REMEMBERED), None);
         assert_eq!(memory.name_of(&zone.id), Some(&zone.name), "a name never expires");
         assert!(!memory.is_fresh(&zone.id, now));
+        memory.doubt(&zone.id);
+        assert_eq!(memory.zone(&zone.name, now), None);
+        assert_eq!(memory.name_of(&zone.id), Some(&zone.name));
     }
 
     #[test]

@@ -26,6 +26,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use secrecy::SecretString;
 
+use self::changes::Place;
 use self::client::Client;
 use self::zones::Zones;
 use super::dns_host::{DnsAbilities, DnsHost, Record, RecordChange, Zone, ZoneId, ZoneSpec};
@@ -123,13 +124,13 @@ impl DnsHost for Cloudflare {
 
     async fn records(&self, zone: &ZoneId) -> Result<Vec<Record>, ProviderError> {
         let listed = records::list(&self.client, zone, None).await;
-        self.shown(zone, listed.map_err(|error| self.zones.judged(zone, error))?)
+        self.shown(zone, listed.map_err(|failure| self.zones.judged(zone, failure))?)
             .await
     }
 
     async fn records_of(&self, zone: &ZoneId, name: &RecordName) -> Result<Vec<Record>, ProviderError> {
         let listed = records::list(&self.client, zone, Some(name)).await;
-        let listed = listed.map_err(|error| self.zones.judged(zone, error))?;
+        let listed = listed.map_err(|failure| self.zones.judged(zone, failure))?;
         let mut shown = self.shown(zone, listed).await?;
         // The filter is not trusted; what it let through by mistake is not of this name.
         shown.retain(|record| record.spec.name == *name);
@@ -142,10 +143,16 @@ impl DnsHost for Cloudflare {
         changes: &[RecordChange],
         owner: &OwnerMark,
     ) -> Vec<Result<Option<Record>, ProviderError>> {
-        let zone_name = self.zones.name_of(zone);
-        let outcomes = changes::apply(&self.client, zone, zone_name.as_ref(), changes, owner).await;
-        let judged = |outcome: changes::Outcome| outcome.map_err(|error| self.zones.judged(zone, error));
-        outcomes.into_iter().map(judged).collect()
+        let place = Place {
+            zone,
+            name: self.zones.name_of(zone),
+            fresh: self.zones.is_fresh(zone),
+        };
+        let outcomes = changes::apply(&self.client, &place, changes, owner).await;
+        for error in outcomes.iter().filter_map(|outcome| outcome.as_ref().err()) {
+            self.zones.doubt(zone, error);
+        }
+        outcomes
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::client::Client;
 use super::data::{decode, encode};
+use super::failure::Failure;
 use super::wire;
 use crate::domain::dns::RecordName;
 use crate::domain::{Fqdn, OwnerMark};
@@ -135,14 +136,19 @@ pub(super) async fn list(
     client: &Client,
     zone: &ZoneId,
     name: Option<&RecordName>,
-) -> Result<Vec<wire::Record>, ProviderError> {
+) -> Result<Vec<wire::Record>, Failure> {
     let path = records_path(zone)?;
     let call_name = if name.is_some() {
         "dns_records.of"
     } else {
         "dns_records.list"
     };
-    let incomplete = |why: &str| ProviderError::new(ErrorKind::Unexpected, format!("{call_name}: {why}"));
+    let incomplete = |why: &str| {
+        Failure::from(ProviderError::new(
+            ErrorKind::Unexpected,
+            format!("{call_name}: {why}"),
+        ))
+    };
     // By id, because a record that moves to another page between two reads comes twice.
     let mut records = BTreeMap::new();
     let mut page = 1;
@@ -181,7 +187,7 @@ pub(super) async fn list_of(
     client: &Client,
     zone: &ZoneId,
     name: &RecordName,
-) -> Result<Vec<Record>, ProviderError> {
+) -> Result<Vec<Record>, Failure> {
     let records = list(client, zone, Some(name)).await?;
     // The filter is not trusted either; what it let through by mistake is not of this name.
     let ours = records

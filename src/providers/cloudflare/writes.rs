@@ -136,7 +136,7 @@ impl Writer<'_> {
     async fn in_the_way(&self, spec: &RecordSpec, failure: Failure) -> Failure {
         match list_of(self.client, self.zone, &spec.name).await {
             Ok(there) => self.describe(spec, &there, failure),
-            Err(error) => error.into(),
+            Err(failure) => failure,
         }
     }
 

@@ -14,8 +14,8 @@ use crate::providers::http::{Body, Call};
 
 /// The right that all of this needs.
 const ZONE_EDIT: &str = "Zone:Edit";
-/// Accounts that are asked for: 5 is the smallest page, and two of them are one too many already.
-const ACCOUNTS: u64 = 5;
+/// The smallest page that Cloudflare takes, where one entry more or less tells everything.
+const GLANCE: u64 = 5;
 
 impl Zones {
     /// Makes a zone, which Cloudflare serves at once for whoever asks the servers that it names.
@@ -121,25 +121,20 @@ impl Zones {
             return Ok(());
         }
         if failure.error.kind() == ErrorKind::Denied {
-            return self.refused(client, id, failure.error).await;
+            return self.refused(client, id, failure).await;
         }
         Err(failure.error)
     }
 
-    /// A zone that is gone is refused in the same words as one that the token may not touch: only a look for
-    /// its name tells.
-    async fn refused(
-        &self,
-        client: &Client,
-        id: &ZoneId,
-        refusal: ProviderError,
-    ) -> Result<(), ProviderError> {
-        if let Some(name) = self.name_of(id) {
-            let there = self.look(client, &name).await?;
-            if there.is_none_or(|zone| zone.id != *id) {
-                self.memory().forget(id);
-                return Ok(());
-            }
+    /// A zone that is gone is refused in the same words as one that the token may not touch: only a look tells.
+    async fn refused(&self, client: &Client, id: &ZoneId, refusal: Failure) -> Result<(), ProviderError> {
+        let gone = match self.name_of(id) {
+            Some(name) => self.look(client, &name).await?.is_none_or(|zone| zone.id != *id),
+            None => is_gone(client, id).await?,
+        };
+        if gone {
+            self.memory().forget(id);
+            return Ok(());
         }
         let error = self.judged(id, refusal);
         if error.kind() != ErrorKind::Denied {
@@ -154,13 +149,30 @@ impl Zones {
     }
 }
 
+/// Whether the token, which may read zones, does not see this one.
+async fn is_gone(client: &Client, id: &ZoneId) -> Result<bool, ProviderError> {
+    let call = Call::get("zones.get", format!("/zones/{}", checked_id(&id.0)?));
+    match client.result::<wire::Zone>(call).await {
+        Ok(_) => return Ok(false),
+        Err(failure) if failure.no_such_zone() => return Ok(true),
+        Err(failure) if failure.error.kind() == ErrorKind::Denied => {}
+        Err(failure) => return Err(failure.error),
+    }
+    let call = Call::get("zones.list", "/zones").query("per_page", GLANCE);
+    match client.result::<Vec<IgnoredAny>>(call).await {
+        Ok(_) => Ok(true),
+        Err(failure) if failure.error.kind() == ErrorKind::Denied => Ok(false),
+        Err(failure) => Err(failure.error),
+    }
+}
+
 /// The account of the token, if it sees exactly one.
 async fn only_account(client: &Client) -> Result<String, ProviderError> {
     let advice = |why: &str| {
         let message = format!("zones cannot be made: {why}; name the accountId in the Provider");
         ProviderError::new(ErrorKind::Invalid, message)
     };
-    let call = Call::get("accounts.list", "/accounts").query("per_page", ACCOUNTS);
+    let call = Call::get("accounts.list", "/accounts").query("per_page", GLANCE);
     let accounts: Vec<wire::Account> = match client.result(call).await {
         Ok(accounts) => accounts,
         Err(failure) if failure.error.kind() == ErrorKind::Denied => {

@@ -1,6 +1,6 @@
 //! Zones: look-ups by name, the bulk read, and what is remembered of both.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -8,6 +8,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use tokio::sync::OnceCell;
 
 use super::client::Client;
+use super::failure::Failure;
 use super::memory::Memory;
 use super::records::checked_id;
 use super::wire;
@@ -25,7 +26,9 @@ const PAGES_AT_ONCE: usize = 4;
 const PAGES_MAX: u64 = 1000;
 /// How often a listing that changed while it was read is begun anew. A page takes about 100 ms, so that this
 /// happens to large accounts when zones come or go.
-const LISTINGS: u32 = 3;
+const LISTINGS: u32 = 2;
+/// See [`PAGES_MAX`].
+const TOO_MANY: &str = "the account has more than 50,000 zones";
 /// Records that are looked at to tell a zone's name from them.
 const SAMPLE: u64 = 100;
 
@@ -206,17 +209,24 @@ impl Zones {
     }
 
     /// What a failed call on a zone means, given what is known of the zone.
-    pub fn judged(&self, zone: &ZoneId, error: ProviderError) -> ProviderError {
-        if error.kind() != ErrorKind::Denied {
-            return error;
+    pub fn judged(&self, zone: &ZoneId, failure: Failure) -> ProviderError {
+        self.doubt(zone, &failure.error);
+        if self.is_fresh(zone) {
+            return failure.softened().error;
         }
-        let mut memory = self.memory();
-        if memory.is_fresh(zone, Instant::now()) {
-            return error.as_kind(ErrorKind::Unavailable);
+        failure.error
+    }
+
+    /// Whether the zone was made so recently that a refused right proves nothing.
+    pub fn is_fresh(&self, zone: &ZoneId) -> bool {
+        self.memory().is_fresh(zone, Instant::now())
+    }
+
+    /// A zone that is gone is refused like one without rights: then the next look shall be a real one.
+    pub fn doubt(&self, zone: &ZoneId, error: &ProviderError) {
+        if error.kind() == ErrorKind::Denied || self.is_fresh(zone) {
+            self.memory().doubt(zone);
         }
-        // A zone that is gone is refused in the same way: the next look shall be a real one.
-        memory.forget(zone);
-        error
     }
 }
 
@@ -230,52 +240,66 @@ pub(super) async fn get(client: &Client, zone: &ZoneId) -> Result<Zone, Provider
     zone_of(found)
 }
 
-/// All pages, proven to be all: by id, and as many as the vendor says that there are.
+/// All zones, proven to be all: all at once, and if the account does not stand still, page after page.
 async fn complete(client: &Client) -> Result<Vec<Zone>, ProviderError> {
-    let mut last = unexpected("the listing changed while it was read");
     for _ in 0..LISTINGS {
-        match listing(client).await {
-            Ok(found) => {
-                let ids: BTreeSet<&str> = found.zones.iter().map(|zone| zone.id.as_str()).collect();
-                if u64::try_from(ids.len()).ok() == Some(found.total) && !found.moved {
-                    return usable(found.zones);
-                }
-                last = unexpected("the listing is incomplete, or changed while it was read");
-            }
-            Err(error) => return Err(error),
+        if let Some(zones) = at_once(client).await? {
+            return usable(zones);
         }
     }
-    Err(last)
+    match in_order(client).await? {
+        Some(zones) => usable(zones),
+        None => Err(unexpected(
+            "the listing is incomplete, or changed while it was read",
+        )),
+    }
 }
 
-/// What the pages had.
-struct Listing {
-    zones: Vec<wire::Zone>,
-    total: u64,
-    /// The pages did not agree on how many zones there are.
-    moved: bool,
-}
-
-async fn listing(client: &Client) -> Result<Listing, ProviderError> {
-    let (mut zones, total) = page(client, 1).await?;
+/// Several pages at a time; `None` unless they agree on how many zones there are, and are as many by their ids.
+async fn at_once(client: &Client) -> Result<Option<Vec<wire::Zone>>, ProviderError> {
+    let (first, total) = page(client, 1).await?;
     let pages = total.div_ceil(PAGE);
     if pages > PAGES_MAX {
-        return Err(unexpected("the account has more than 50,000 zones"));
+        return Err(unexpected(TOO_MANY));
     }
     let rest: Vec<(Vec<wire::Zone>, u64)> = stream::iter(2..=pages)
         .map(|number| page(client, number))
         .buffer_unordered(PAGES_AT_ONCE)
         .try_collect()
         .await?;
-    let mut moved = false;
-    for (more, count) in rest {
-        moved |= count != total;
-        zones.extend(more);
+    let still = rest.iter().all(|(_, count)| *count == total);
+    let mut zones = distinct(first);
+    for (more, _) in rest {
+        zones.extend(distinct(more));
     }
-    // A zone that moves to another page between two reads comes twice; then another one is missing.
-    zones.sort_by(|a, b| a.id.cmp(&b.id));
-    zones.dedup_by(|a, b| a.id == b.id);
-    Ok(Listing { zones, total, moved })
+    let all = u64::try_from(zones.len()).ok() == Some(total);
+    Ok((still && all).then(|| zones.into_values().collect()))
+}
+
+/// One page after the other in the order of names. A zone that is made meanwhile moves others to later pages,
+/// where they come again and none is lost; one that is deleted lowers the count, and then nothing is proven.
+async fn in_order(client: &Client) -> Result<Option<Vec<wire::Zone>>, ProviderError> {
+    let (mut zones, mut first, mut before) = (BTreeMap::new(), 0, 0);
+    for number in 1..=PAGES_MAX {
+        let (more, total) = page(client, number).await?;
+        if number == 1 {
+            first = total;
+        }
+        if total < before {
+            return Ok(None);
+        }
+        before = total;
+        zones.extend(distinct(more));
+        if total <= number * PAGE {
+            let all = u64::try_from(zones.len()).is_ok_and(|count| count >= first);
+            return Ok(all.then(|| zones.into_values().collect()));
+        }
+    }
+    Err(unexpected(TOO_MANY))
+}
+
+fn distinct(zones: Vec<wire::Zone>) -> BTreeMap<String, wire::Zone> {
+    zones.into_iter().map(|zone| (zone.id.clone(), zone)).collect()
 }
 
 async fn page(client: &Client, number: u64) -> Result<(Vec<wire::Zone>, u64), ProviderError> {

@@ -12,7 +12,7 @@ use hostwright::providers::gate::{Gate, Limits, NoMeter};
 use hostwright::providers::http::{HttpSettings, TlsTrust};
 use hostwright::providers::{DnsHost, ErrorKind};
 use hostwright::sim::cloudflare::{
-    BASE_PATH, CloudflareOptions, CloudflareSim, RateLimit, Rights, TokenScope,
+    BASE_PATH, CloudflareOptions, CloudflareSim, Exchange, RateLimit, Rights, TokenScope,
 };
 use hostwright::sim::faults::{Fault, Faults, Trouble};
 use hostwright::sim::server::Server;
@@ -20,17 +20,17 @@ use hostwright::sim::server::Server;
 use super::openapi::{Contract, Seen};
 use super::{CALL_TIMEOUT, Fixture, Scene, address, contract_suite, kind, owner, spec};
 
-const ZONE: &str = "example.com";
+pub(super) const ZONE: &str = "example.com";
 const WRITES: [&str; 4] = ["POST", "PUT", "PATCH", "DELETE"];
 
-struct OnCloudflare {
-    server: Server,
-    sim: CloudflareSim,
+pub(super) struct OnCloudflare {
+    pub server: Server,
+    pub sim: CloudflareSim,
     host: Arc<dyn DnsHost>,
 }
 
 impl OnCloudflare {
-    async fn with(change: impl FnOnce(&mut CloudflareOptions), zone_id: Option<&str>) -> Self {
+    pub async fn with(change: impl FnOnce(&mut CloudflareOptions), zone_id: Option<&str>) -> Self {
         let mut options = CloudflareOptions {
             zones: vec![ZONE.to_owned(), "example.net".to_owned()],
             record_quota: Some(20_000),
@@ -48,7 +48,7 @@ impl OnCloudflare {
         Self { server, sim, host }
     }
 
-    fn calls(&self, pattern: &str) -> u64 {
+    pub fn calls(&self, pattern: &str) -> u64 {
         self.server
             .faults
             .calls()
@@ -58,7 +58,7 @@ impl OnCloudflare {
     }
 }
 
-fn settings(server: &Server, token: &str, zone_id: Option<ZoneId>) -> CloudflareSettings {
+pub(super) fn settings(server: &Server, token: &str, zone_id: Option<ZoneId>) -> CloudflareSettings {
     CloudflareSettings {
         http: HttpSettings {
             bases: vec![format!("{}{BASE_PATH}", server.url())],
@@ -71,7 +71,7 @@ fn settings(server: &Server, token: &str, zone_id: Option<ZoneId>) -> Cloudflare
     }
 }
 
-fn gate() -> Gate {
+pub(super) fn gate() -> Gate {
     let limits = Limits {
         max_concurrent: 8,
         requests_per_second: NonZeroU32::new(10_000).unwrap(),
@@ -136,7 +136,10 @@ impl Fixture for OnCloudflare {
         let records = self.sim.records(ZONE);
         let named = records.iter().filter(|record| record.name == name);
         named
-            .map(|record| format!("{} {}", record.kind, record.content))
+            .map(|record| match record.priority {
+                Some(priority) => format!("{} {priority} {}", record.kind, record.content),
+                None => format!("{} {}", record.kind, record.content),
+            })
             .collect()
     }
 
@@ -157,7 +160,9 @@ impl Fixture for OnCloudflare {
         let Some(contract) = Contract::load("cloudflare-dns-openapi-subset.json") else {
             return;
         };
-        for exchange in &exchanges {
+        // The subset of the schema has zones and records only.
+        let known = |exchange: &&Exchange| exchange.path != "/accounts";
+        for exchange in exchanges.iter().filter(known) {
             let seen = Seen {
                 method: &exchange.method,
                 path: &exchange.path,
@@ -175,14 +180,17 @@ impl Fixture for OnCloudflare {
 contract_suite!(OnCloudflare);
 
 /// A scene with other options.
-async fn scene(change: impl FnOnce(&mut CloudflareOptions), zone_id: Option<&str>) -> Scene<OnCloudflare> {
+pub(super) async fn scene(
+    change: impl FnOnce(&mut CloudflareOptions),
+    zone_id: Option<&str>,
+) -> Scene<OnCloudflare> {
     let fixture = OnCloudflare::with(change, zone_id).await;
     let host = fixture.host();
     let zone = ZoneId(fixture.sim.zone_id(ZONE).unwrap());
     Scene { fixture, host, zone }
 }
 
-fn creates(count: usize) -> Vec<RecordChange> {
+pub(super) fn creates(count: usize) -> Vec<RecordChange> {
     (0..count)
         .map(|n| RecordChange::Create(spec(&format!("n{n}.example.com"), address(1))))
         .collect()
