@@ -83,9 +83,42 @@ fn yes() -> bool {
     true
 }
 
-/// One record of a zone.
+/// One record of a zone. What is said about it here is what can be said without its zone and the other records; the
+/// whole table is `docs/dns-records.md`, and the operator keeps it.
+//
+// Each rule is counted 3,500 times, with contents of the greatest length: hence short expressions and no loops.
 #[derive(KubeSchema, Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new("self.type != 'A' || self.content.lowerAscii() == 'proxysrv' || (isIP(self.content) && ip(self.content).family() == 4)")
+        .message("content of an A record is an IPv4 address such as 192.0.2.10, or PROXYSRV for the proxy's address (RFC 1035 3.4.1)"),
+    validation = Rule::new("self.type != 'AAAA' || (isIP(self.content) && ip(self.content).family() == 6)")
+        .message("content of an AAAA record is an IPv6 address such as 2001:db8::10 (RFC 3596 2.2)"),
+    validation = Rule::new("!self.content.matches('[[:cntrl:]]')")
+        .message("content must not contain control characters such as tabs or line ends (RFC 1035 5.1)"),
+    validation = Rule::new("!(self.type in ['CNAME', 'MX', 'NS']) || self.content == '@' || (self.type == 'MX' && self.content == '.') || self.content.matches('[^.][.。．｡][^.]')")
+        .message("content of a CNAME, MX or NS record is a whole name such as mail.example.com, with or without a final dot, or @ for the zone (RFC 1034 3.1)"),
+    validation = Rule::new("!(self.type in ['CNAME', 'MX', 'NS']) || !(isIP(self.content) || self.content.contains(' '))")
+        .message("content of a CNAME, MX or NS record is a name alone: an address belongs into an A or AAAA record, a preference into priority (RFC 2181 10.3)"),
+    validation = Rule::new("self.type != 'SRV' || self.content.matches('^ *[0-9]+ +[0-9]+ +[^ ]')")
+        .message("content of an SRV record is weight, port and target, such as 5 5060 sip.example.com; the priority has its own field (RFC 2782)"),
+    validation = Rule::new("self.type != 'CAA' || self.content.matches('^(0|128) [A-Za-z]+ .')")
+        .message("content of a CAA record is flags (0 or 128), tag and value, such as 0 issue letsencrypt.org (RFC 8659 4.1)"),
+    validation = Rule::new("!has(self.priority) || self.type in ['MX', 'SRV']")
+        .message("priority is for MX and SRV records only (RFC 1035 3.3.9, RFC 2782)"),
+    validation = Rule::new("self.name.matches('^([*]([.]|$))?[^*]*$')")
+        .message("name may have an asterisk only alone, as its first label, such as *.shop (RFC 4592 2.1.1)"),
+    validation = Rule::new("!self.name.matches('[[:space:][:cntrl:]/:]|[.][.]')")
+        .message("name has letters, digits, inner hyphens, underscores and single dots; @ or nothing is the zone itself (RFC 1123 2.1)"),
+    validation = Rule::new("!self.name.contains('_') || self.type in ['CNAME', 'SRV', 'TXT']")
+        .message("name may have underscores in CNAME, SRV and TXT records only (RFC 8552 1)"),
+    validation = Rule::new("self.type != 'SRV' || self.name.matches('^_[^.]+[.]_[^.]')")
+        .message("name of an SRV record begins with service and protocol, such as _sip._tcp (RFC 2782)"),
+    validation = Rule::new("!(self.type in ['CNAME', 'NS']) || !(self.name in ['', '@'])")
+        .message("name of a CNAME or NS record is below the zone: the zone itself always has other data, and its name servers are the Provider's (RFC 1034 3.6.2)"),
+    validation = Rule::new("self.type != 'NS' || !self.name.startsWith('*')")
+        .message("name of an NS record is no wildcard: write one record per name (RFC 4592 4.2)")
+)]
 pub struct ZoneRecord {
     /// Name below the zone: "@" or empty for the zone itself, "www", or a whole name with or without a final dot.
     #[serde(default)]
