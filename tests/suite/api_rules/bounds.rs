@@ -86,7 +86,7 @@ pub fn list(count: i64, make: impl Fn(i64) -> Value) -> Value {
 }
 
 /// Labels with single dots between them.
-pub fn domain(length: i64) -> Value {
+fn domain(length: i64) -> Value {
     let mut text = "a.".repeat(usize::try_from(length).unwrap());
     text.truncate(usize::try_from(length - 1).unwrap());
     json!(format!("{text}b").replace(".b", "bb"))

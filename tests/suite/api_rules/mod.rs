@@ -125,7 +125,10 @@ async fn what_is_missing_is_named() {
         let said = judge(&client, base, &with(base, path, &Value::Null))
             .await
             .unwrap_err();
-        let field = path.trim_start_matches('/').replace('/', ".");
+        let field = path
+            .trim_start_matches('/')
+            .replace("/0/", "[0]/")
+            .replace('/', ".");
         assert!(
             said.contains(&format!("{field}: Required value")),
             "{path}: {said}"

@@ -18,16 +18,16 @@ fn text_record(content: &str) -> Value {
     json!({"name": "x", "type": "TXT", "content": content})
 }
 
+/// Two labels of so many characters with their dot.
+fn zone_name(length: i64) -> Value {
+    let first = usize::try_from(length).unwrap() - ".b".len();
+    json!(format!("{}.b", "a".repeat(first)))
+}
+
 /// Limits of a zone.
 pub fn limits() -> Vec<Bound> {
     vec![
-        bound(
-            Zone,
-            "/spec/zone",
-            Unit::Text,
-            (Some(3), 253),
-            super::bounds::domain,
-        ),
+        bound(Zone, "/spec/zone", Unit::Text, (Some(3), 253), zone_name),
         text(Zone, "/spec/provider", 1, 253),
         text(Zone, "/spec/plan", 1, 253),
         most(Zone, "/spec/owner", 64, letters),
