@@ -73,7 +73,7 @@ impl Bound {
     }
 }
 
-fn letters(length: i64) -> Value {
+pub fn letters(length: i64) -> Value {
     json!("a".repeat(usize::try_from(length).unwrap()))
 }
 
@@ -81,7 +81,7 @@ fn number(number: i64) -> Value {
     json!(number)
 }
 
-fn list(count: i64, make: impl Fn(i64) -> Value) -> Value {
+pub fn list(count: i64, make: impl Fn(i64) -> Value) -> Value {
     (0..count).map(make).collect()
 }
 
@@ -108,7 +108,7 @@ fn path(length: i64) -> Value {
     json!("/".repeat(usize::try_from(length).unwrap()))
 }
 
-const fn bound(
+pub const fn bound(
     base: Base,
     path: &'static str,
     unit: Unit,
@@ -127,7 +127,7 @@ const fn bound(
 }
 
 /// A text whose shape is ruled elsewhere.
-const fn most(base: Base, path: &'static str, max: i64, make: fn(i64) -> Value) -> Bound {
+pub const fn most(base: Base, path: &'static str, max: i64, make: fn(i64) -> Value) -> Bound {
     bound(base, path, Unit::Text, (None, max), make)
 }
 
@@ -140,20 +140,27 @@ const fn only_refused(base: Base, path: &'static str) -> Bound {
     }
 }
 
-const fn text(base: Base, path: &'static str, min: i64, max: i64) -> Bound {
+pub const fn text(base: Base, path: &'static str, min: i64, max: i64) -> Bound {
     bound(base, path, Unit::Text, (Some(min), max), letters)
 }
 
-const fn whole(base: Base, path: &'static str, min: i64, max: i64) -> Bound {
+pub const fn whole(base: Base, path: &'static str, min: i64, max: i64) -> Bound {
     bound(base, path, Unit::Number, (Some(min), max), number)
 }
 
-/// Every limit of the three kinds.
+/// Every limit of all kinds.
 pub fn all() -> Vec<Bound> {
-    [site_and_plan(), common(), proxmox(), installer(), others()]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        site_and_plan(),
+        common(),
+        proxmox(),
+        installer(),
+        others(),
+        super::zones::limits(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 fn site_and_plan() -> Vec<Bound> {

@@ -61,7 +61,7 @@ fn rules(plural: &str, path: &str, schema: &Value, found: &mut BTreeSet<String>)
 /// The path with the tables' own item and node replaced.
 fn general(path: &str) -> String {
     let steps = path.split('/').map(|step| match step {
-        "0" | "pve1" => "*",
+        "0" | "1" | "pve1" => "*",
         step => step,
     });
     steps.collect::<Vec<_>>().join("/")

@@ -6,11 +6,13 @@ mod coverage;
 mod display;
 mod objects;
 mod shapes;
+mod zones;
 
 use kube::Client;
 use serde_json::{Value, json};
 
 use crate::world::{World, client, shared};
+use bounds::Unit;
 use objects::{Base, judge, set};
 
 async fn admin() -> Client {
@@ -74,7 +76,12 @@ async fn rules_speak_to_the_hoster() {
 }
 
 /// Fields that cannot be left out.
-const REQUIRED: [(Base, &str); 33] = [
+const REQUIRED: [(Base, &str); 38] = [
+    (Base::Zone, "/spec"),
+    (Base::Zone, "/spec/zone"),
+    (Base::Zone, "/spec/provider"),
+    (Base::Zone, "/spec/records/0/type"),
+    (Base::Zone, "/spec/records/0/content"),
     (Base::Site, "/spec"),
     (Base::Site, "/spec/serviceId"),
     (Base::Site, "/spec/owner"),
@@ -118,7 +125,10 @@ async fn what_is_missing_is_named() {
         let said = judge(&client, base, &with(base, path, &Value::Null))
             .await
             .unwrap_err();
-        let field = path.trim_start_matches('/').replace('/', ".");
+        let field = path
+            .trim_start_matches('/')
+            .replace("/0/", "[0]/")
+            .replace('/', ".");
         assert!(
             said.contains(&format!("{field}: Required value")),
             "{path}: {said}"

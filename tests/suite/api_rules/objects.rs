@@ -22,6 +22,8 @@ pub enum Base {
     Npm,
     /// A Provider of type cloudflare.
     Cloudflare,
+    /// A zone with a TXT and an MX record.
+    Zone,
 }
 
 impl Base {
@@ -30,6 +32,7 @@ impl Base {
         match self {
             Self::Site => "wordpresssites",
             Self::Plan => "plans",
+            Self::Zone => "dnszones",
             _ => "providers",
         }
     }
@@ -69,6 +72,17 @@ impl Base {
                 "edge": {},
             }})),
             Self::Cloudflare => provider(json!({"cloudflare": {}})),
+            Self::Zone => named(
+                "DnsZone",
+                json!({
+                    "zone": "example.com",
+                    "provider": "cloudflare",
+                    "records": [
+                        {"name": "x", "type": "TXT", "content": "t"},
+                        {"name": "y", "type": "MX", "content": "mail.example.com"},
+                    ],
+                }),
+            ),
         }
     }
 }
@@ -137,7 +151,7 @@ pub fn set(object: &mut Value, path: &str, value: Value) {
 
 /// Lets the API server judge a new object without storing it. What it would store, or what it says against it.
 pub async fn judge(client: &Client, base: Base, object: &Value) -> Result<Value, String> {
-    let namespace = if base == Base::Site {
+    let namespace = if matches!(base, Base::Site | Base::Zone) {
         "/namespaces/default"
     } else {
         ""

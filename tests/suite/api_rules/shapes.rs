@@ -20,7 +20,7 @@ pub struct Shape {
     pub bad: Vec<Value>,
 }
 
-fn shape<const G: usize, const B: usize>(
+pub fn shape<const G: usize, const B: usize>(
     base: Base,
     path: &'static str,
     message: &'static str,
@@ -47,6 +47,7 @@ pub fn all() -> Vec<Shape> {
         installer(),
         addresses(),
         others(),
+        super::zones::shapes(),
     ]
     .into_iter()
     .flatten()
