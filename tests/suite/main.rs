@@ -22,6 +22,7 @@ mod edge;
 mod examples;
 mod installer;
 mod name_servers;
+mod ispconfig_transcripts;
 mod npm_transcripts;
 mod proxmox;
 mod queue;

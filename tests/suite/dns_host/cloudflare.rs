@@ -179,7 +179,7 @@ async fn scene(change: impl FnOnce(&mut CloudflareOptions), zone_id: Option<&str
     let fixture = OnCloudflare::with(change, zone_id).await;
     let host = fixture.host();
     let zone = ZoneId(fixture.sim.zone_id(ZONE).unwrap());
-    Scene { fixture, host, zone }
+    Scene::at(fixture, host, zone)
 }
 
 fn creates(count: usize) -> Vec<RecordChange> {
