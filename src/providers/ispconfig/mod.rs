@@ -133,6 +133,7 @@ impl DnsHost for Ispconfig {
             marks: false,
             suspends: true,
             authority: true,
+            records_go_with_zone: false,
         }
     }
 

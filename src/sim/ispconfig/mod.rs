@@ -29,8 +29,6 @@ use super::server::{Server, full};
 pub const PATH: &str = "/remote/json.php";
 /// Bytes of the largest request.
 const REQUEST_LIMIT: usize = 1 << 20;
-/// Octets between two seams in a text that the daemon writes into a zone file.
-const SEAM: usize = 255;
 
 /// How the simulated panel is.
 #[derive(Debug, Clone)]
@@ -83,6 +81,10 @@ pub struct SimZone {
     pub client: u64,
     /// Primary name server as it is stored.
     pub ns: String,
+    /// Mail box as it is stored.
+    pub mbox: String,
+    /// Seconds: refresh, retry, expire, minimum and the time to live.
+    pub times: [u64; 5],
 }
 
 /// A record as the simulator has it.
@@ -148,6 +150,8 @@ impl IspconfigSim {
             active: column(row, "active").to_owned(),
             client: state.client_of(number(row, "sys_userid")).unwrap_or_default(),
             ns: column(row, "ns").to_owned(),
+            mbox: column(row, "mbox").to_owned(),
+            times: ["refresh", "retry", "expire", "minimum", "ttl"].map(|name| number(row, name)),
         });
         shown.collect()
     }
@@ -267,55 +271,6 @@ impl IspconfigSim {
         });
         zones.chain(records).collect()
     }
-
-    /// The file that the server's daemon writes for BIND; `None` for a zone that is unknown or has no active record,
-    /// because such a zone is skipped.
-    pub fn zone_file(&self, zone: &str) -> Option<String> {
-        let state = self.lock();
-        let id = state.zone_at(&format!("{zone}."))?;
-        let row = state.zones.rows.get(&id)?;
-        let field = |name: &str| column(row, name).to_owned();
-        let mut lines = vec![
-            format!("$TTL {}", field("ttl")),
-            format!(
-                "@ IN SOA {} {} ( {} {} {} {} {} )",
-                field("ns"),
-                field("mbox"),
-                field("serial"),
-                field("refresh"),
-                field("retry"),
-                field("expire"),
-                field("minimum")
-            ),
-        ];
-        let wanted = [("zone".to_owned(), id.to_string()), ("active".to_owned(), "Y".to_owned())];
-        lines.extend(state.records.matching(&wanted).map(line));
-        (lines.len() > 2).then(|| lines.join("\n") + "\n")
-    }
-}
-
-/// One record's line in a zone file.
-fn line(row: &Row) -> String {
-    let kind = column(row, "type");
-    let name = match column(row, "name") {
-        "" => "@",
-        name => name,
-    };
-    let data = column(row, "data");
-    let data = match kind {
-        "TXT" => {
-            // The seams may fall anywhere, also into a character.
-            let chunks: Vec<String> = data
-                .as_bytes()
-                .chunks(SEAM)
-                .map(|chunk| String::from_utf8_lossy(chunk).into_owned())
-                .collect();
-            format!("\"{}\"", chunks.join("\" \""))
-        }
-        "MX" | "SRV" => format!("{} {data}", column(row, "aux")),
-        _ => data.to_owned(),
-    };
-    format!("{name} {} IN {kind} {data}", column(row, "ttl"))
 }
 
 fn number(row: &Row, name: &str) -> u64 {

@@ -20,6 +20,8 @@ use super::types::{everything, types_suite};
 use super::zones::{ZoneFixture, zone_spec, zones_suite};
 use super::{CALL_TIMEOUT, Fixture, Scene, address, contract_suite, kind, owner, spec};
 
+use crate::zone_file::{RrRow, SoaRow, zone_file};
+
 const ZONE: &str = "example.com";
 /// The pause after a refused log-in, and the panel's window.
 const PAUSE: Duration = Duration::from_secs(300);
@@ -532,6 +534,34 @@ async fn a_dry_run_reads_and_does_not_write() {
     assert_eq!(scene.fixture.writes(), 0);
 }
 
+/// The file that the panel's daemon makes of what is stored.
+fn written(sim: &IspconfigSim) -> Option<Vec<u8>> {
+    let zone = sim.zones().into_iter().find(|zone| zone.origin == format!("{ZONE}."))?;
+    let [refresh, retry, expire, minimum, ttl] = zone.times.map(|seconds| seconds.to_string());
+    let soa = SoaRow {
+        origin: zone.origin,
+        ns: zone.ns,
+        mbox: zone.mbox,
+        serial: zone.serial.to_string(),
+        refresh,
+        retry,
+        expire,
+        minimum,
+        ttl,
+        active: zone.active,
+    };
+    let row = |record: SimRecord| RrRow {
+        name: record.name,
+        kind: record.kind,
+        data: record.data,
+        aux: record.aux.to_string(),
+        ttl: record.ttl.to_string(),
+        active: record.active,
+    };
+    let rows: Vec<RrRow> = sim.records(ZONE).into_iter().map(row).collect();
+    zone_file(&soa, &rows)
+}
+
 /// What the panel's daemon writes is accepted by BIND's own checker, where that is installed.
 #[tokio::test]
 async fn the_daemons_zone_file_loads() {
@@ -551,7 +581,7 @@ async fn the_daemons_zone_file_loads() {
     }
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("zone");
-    std::fs::write(&file, scene.fixture.sim.zone_file(ZONE).unwrap()).unwrap();
+    std::fs::write(&file, written(&scene.fixture.sim).unwrap()).unwrap();
     let checked = std::process::Command::new("named-checkzone").arg(ZONE).arg(&file).output();
     match checked {
         Ok(output) => {
