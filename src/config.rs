@@ -242,6 +242,8 @@ pub enum SimService {
     Npm,
     /// Cloudflare DNS.
     Cloudflare,
+    /// ISPConfig's remote API.
+    Ispconfig,
     /// The node that the installer reaches over SSH.
     Ssh,
 }

@@ -18,6 +18,7 @@ pub mod reverse_proxy;
 pub mod site_installer;
 
 pub mod cloudflare;
+pub mod ispconfig;
 pub mod nginx_proxy_manager;
 pub mod proxmox;
 pub mod ssh_installer;

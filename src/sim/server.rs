@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::extract::State;
-use axum::http::{HeaderValue, Request, Response, StatusCode, header};
+use axum::http::{HeaderValue, Request, Response, StatusCode, Uri, header};
 use axum::routing::get;
 use axum::{Json, Router};
 use http_body_util::{BodyExt, Full, StreamBody};
@@ -139,7 +139,7 @@ impl Inside {
         request: Request<hyper::body::Incoming>,
     ) -> Result<Response<Body>, Cut> {
         let request = request.map(Body::new);
-        let path = request.uri().path().to_owned();
+        let path = called(request.uri());
         if path.starts_with("/_sim/") {
             return Ok(infallible(self.control.clone().oneshot(request).await));
         }
@@ -178,6 +178,16 @@ impl Inside {
             Some(Trouble::Truncate) => truncate(response).await,
             _ => Ok(response),
         }
+    }
+}
+
+/// What is called: the path, with a query that is only a word, because that names a function.
+fn called(uri: &Uri) -> String {
+    match uri.query() {
+        Some(function) if !function.is_empty() && !function.contains(['=', '&']) => {
+            format!("{}?{function}", uri.path())
+        }
+        _ => uri.path().to_owned(),
     }
 }
 

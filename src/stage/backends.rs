@@ -12,6 +12,7 @@ use super::StageError;
 use crate::sim::cloudflare::{CloudflareOptions, CloudflareSim};
 use crate::sim::directory::ContainerDirectory;
 use crate::sim::faults::{Faults, Tripwire};
+use crate::sim::ispconfig::{IspconfigOptions, IspconfigSim};
 use crate::sim::npm::{AcmeMode, NpmOptions, NpmSim};
 use crate::sim::proxmox::{ProxmoxOptions, ProxmoxSim, PveVersion, SimNode};
 use crate::sim::server::Server;
@@ -69,6 +70,10 @@ pub struct Backends {
     pub cloudflare: CloudflareSim,
     /// Its API.
     pub cloudflare_server: Server,
+    /// The panel that hosts zones on the hoster's own name servers.
+    pub ispconfig: IspconfigSim,
+    /// Its API.
+    pub ispconfig_server: Server,
     /// The nodes' SSH servers with their names.
     pub ssh: Vec<(String, SshSim)>,
     pub(super) ssh_key: String,
@@ -81,6 +86,12 @@ pub(super) const PROXMOX_TOKEN: (&str, &str) = ("hostwright@pve!operator", "cana
 pub(super) const NPM_LOGIN: (&str, &str) = ("operator@example.com", "canary-5f2a-npm-password");
 /// Token of the simulated Cloudflare.
 pub(super) const CLOUDFLARE_TOKEN: &str = "canary-5f2a-cloudflare-token";
+/// Remote user of the simulated ISPConfig.
+pub(super) const ISPCONFIG_LOGIN: (&str, &str) = ("operator", "canary-5f2a-ispconfig-password");
+/// What ISPConfig tells of its customers' passwords, and the operator must not repeat.
+pub(super) const ISPCONFIG_HASH: &str = "canary-5f2a-ispconfig-hash";
+/// Its customer.
+pub const ISPCONFIG_CUSTOMER: &str = "P17";
 
 impl Backends {
     /// Starts all of them on free loopback ports.
@@ -115,6 +126,9 @@ impl Backends {
         let (cloudflare_server, cloudflare) = CloudflareSim::start(cloudflare, anywhere, faults())
             .await
             .map_err(failed)?;
+        let (ispconfig_server, ispconfig) = IspconfigSim::start(ispconfig(), anywhere, faults())
+            .await
+            .map_err(failed)?;
         let key = PrivateKey::random(&mut russh::keys::key::safe_rng(), Algorithm::Ed25519)
             .map_err(|error| StageError::Other(format!("no SSH key: {error}")))?;
         let authorized = key
@@ -145,6 +159,8 @@ impl Backends {
             npm_server,
             cloudflare,
             cloudflare_server,
+            ispconfig,
+            ispconfig_server,
             ssh,
             ssh_key,
             options,
@@ -157,6 +173,7 @@ impl Backends {
             ("proxmox", &self.proxmox_server.faults),
             ("npm", &self.npm_server.faults),
             ("cloudflare", &self.cloudflare_server.faults),
+            ("ispconfig", &self.ispconfig_server.faults),
         ];
         all.extend(self.ssh.iter().map(|(_, server)| ("ssh", &server.faults)));
         all
@@ -183,6 +200,8 @@ impl Backends {
             ("proxmox", PROXMOX_TOKEN.1),
             ("npm", NPM_LOGIN.1),
             ("cloudflare", CLOUDFLARE_TOKEN),
+            ("ispconfig", ISPCONFIG_LOGIN.1),
+            ("ispconfig", ISPCONFIG_HASH),
             ("ssh", key),
         ]
     }
@@ -205,7 +224,20 @@ impl Backends {
                 .into_iter()
                 .map(|record| format!("cloudflare: {} {}", record.kind, record.name)),
         );
+        let left_there = self.ispconfig.leftovers();
+        left.extend(left_there.into_iter().map(|what| format!("ispconfig: {what}")));
         left
+    }
+}
+
+/// The simulated panel: one customer, and no zone but those that are made.
+pub(super) fn ispconfig() -> IspconfigOptions {
+    IspconfigOptions {
+        username: ISPCONFIG_LOGIN.0.to_owned(),
+        password: ISPCONFIG_LOGIN.1.to_owned(),
+        customers: vec![ISPCONFIG_CUSTOMER.to_owned()],
+        password_hash: ISPCONFIG_HASH.to_owned(),
+        ..IspconfigOptions::default()
     }
 }
 

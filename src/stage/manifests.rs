@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 use serde_json::{Value, json};
 
 use super::backends::{
-    Backends, CLOUDFLARE_TOKEN, CLOUDFLARE_ZONE, NPM_LOGIN, PROXMOX_TOKEN, PUBLIC_ADDRESS,
+    Backends, CLOUDFLARE_TOKEN, CLOUDFLARE_ZONE, ISPCONFIG_LOGIN, NPM_LOGIN, PROXMOX_TOKEN, PUBLIC_ADDRESS,
 };
 
 /// Namespace of the operator on the stage.
@@ -70,6 +70,7 @@ fn secret(name: &str, data: Value) -> Value {
 pub fn foundations(backends: &Backends, pool: &Pool) -> Vec<Value> {
     let named = |name: &str| format!("{}{name}", pool.name);
     let (compute, proxy, dns) = (named("pve"), named("npm"), named("cloudflare"));
+    let panel = named("ispconfig");
     let limits = json!({"maxConcurrent": pool.concurrent, "requestsPerSecond": 5_000});
     let provider = |name: &str, kind: &str, settings: Value| {
         let spec = json!({
@@ -87,6 +88,10 @@ pub fn foundations(backends: &Backends, pool: &Pool) -> Vec<Value> {
         ),
         secret(&proxy, json!({"identity": NPM_LOGIN.0, "secret": NPM_LOGIN.1})),
         secret(&dns, json!({"apiToken": CLOUDFLARE_TOKEN})),
+        secret(
+            &panel,
+            json!({"username": ISPCONFIG_LOGIN.0, "password": ISPCONFIG_LOGIN.1}),
+        ),
         provider(&compute, "proxmox", proxmox(backends, pool)),
         provider(&proxy, "nginxProxyManager", npm(backends)),
         provider(
@@ -97,7 +102,17 @@ pub fn foundations(backends: &Backends, pool: &Pool) -> Vec<Value> {
                 "plaintext": true,
             }),
         ),
+        provider(&panel, "ispconfig", ispconfig(backends)),
     ]
+}
+
+fn ispconfig(backends: &Backends) -> Value {
+    json!({
+        "endpoint": backends.ispconfig_server.url(),
+        "plaintext": true,
+        "serverId": 1,
+        "nameServers": ["ns1.example.net", "ns2.example.net"],
+    })
 }
 
 fn proxmox(backends: &Backends, pool: &Pool) -> Value {

@@ -9,7 +9,7 @@ mod manifests;
 mod operator;
 mod simulate;
 
-pub use backends::{Backends, BackendsOptions, CLOUDFLARE_ZONE, PUBLIC_ADDRESS};
+pub use backends::{Backends, BackendsOptions, CLOUDFLARE_ZONE, ISPCONFIG_CUSTOMER, PUBLIC_ADDRESS};
 pub use cluster::{Cluster, ClusterOptions, StageError};
 pub use manifests::{OPERATOR_NAMESPACE, Pool, foundations, plan, site};
 pub use operator::{OperatorOptions, OperatorProcess, Scrape};

@@ -7,10 +7,11 @@ use russh::keys::ssh_key::LineEnding;
 use russh::keys::{Algorithm, PrivateKey};
 
 use super::StageError;
-use super::backends::{CLOUDFLARE_TOKEN, CLOUDFLARE_ZONE, NPM_LOGIN};
+use super::backends::{CLOUDFLARE_TOKEN, CLOUDFLARE_ZONE, ISPCONFIG_LOGIN, NPM_LOGIN, ispconfig};
 use crate::config::SimService;
 use crate::sim::cloudflare::{BASE_PATH, CloudflareOptions, CloudflareSim};
 use crate::sim::faults::Faults;
+use crate::sim::ispconfig::IspconfigSim;
 use crate::sim::npm::{NpmOptions, NpmSim};
 use crate::sim::proxmox::{ProxmoxOptions, ProxmoxSim};
 use crate::sim::ssh::{Outcome, SshOptions, SshSim};
@@ -59,6 +60,18 @@ pub async fn simulate(service: SimService, address: SocketAddr) -> Result<(), St
             println!(
                 "Cloudflare at {}{BASE_PATH}, zone {CLOUDFLARE_ZONE}, token {CLOUDFLARE_TOKEN}",
                 server.url()
+            );
+            forever().await;
+        }
+        SimService::Ispconfig => {
+            let (server, _sim) = IspconfigSim::start(ispconfig(), address, Faults::default())
+                .await
+                .map_err(failed)?;
+            println!(
+                "ISPConfig at {}, remote user {} {}",
+                server.url(),
+                ISPCONFIG_LOGIN.0,
+                ISPCONFIG_LOGIN.1
             );
             forever().await;
         }

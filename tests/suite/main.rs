@@ -22,6 +22,7 @@ mod edge;
 mod examples;
 mod fence;
 mod installer;
+mod ispconfig_transcripts;
 mod leader;
 mod name_servers;
 mod npm_transcripts;

@@ -13,10 +13,10 @@ use secrecy::SecretString;
 use super::{Backend, Compute, Connection, Dns, InstallWake, Proxy, Refusal};
 use crate::api::condition::reasons;
 use crate::api::{
-    CaTrust, CloudflareProvider, NetworkSettings, NginxProxyManagerProvider, Provider, ProxmoxProvider,
-    SshInstallerSettings, StartOfAuthority, TemplateInstallerSettings, ZoneDefaults,
+    CaTrust, CloudflareProvider, IspconfigProvider, NetworkSettings, NginxProxyManagerProvider, Provider,
+    ProxmoxProvider, SshInstallerSettings, StartOfAuthority, TemplateInstallerSettings, ZoneDefaults,
 };
-use crate::domain::{AddressPool, Vmid, VmidRange};
+use crate::domain::{AddressPool, Fqdn, Vmid, VmidRange};
 use crate::providers::cloudflare::{self, CloudflareSettings};
 use crate::providers::delegation::{DelegationCheck, ResolverCheck, ResolverSettings};
 use crate::providers::dns_host::ZoneId;
@@ -24,6 +24,7 @@ use crate::providers::edge::{EdgeAddresses, EdgeSettings, HttpEdge};
 use crate::providers::fence::Fence;
 use crate::providers::gate::{Gate, Limits, Meter};
 use crate::providers::http::{HttpSettings, TlsTrust};
+use crate::providers::ispconfig::{self, IspconfigSettings};
 use crate::providers::nginx_proxy_manager::{self, NpmSettings};
 use crate::providers::proxmox::{self, HaPlacement, ProxmoxSettings};
 use crate::providers::ssh_installer::{
@@ -76,15 +77,22 @@ pub(super) fn connection(
     let gate = Gate::new(input.name.clone(), limits, Arc::clone(&meter)).fenced(fence);
     let gate = Arc::new(gate);
     let spec = &provider.spec;
-    match (&spec.proxmox, &spec.nginx_proxy_manager, &spec.cloudflare) {
-        (Some(settings), None, None) => input.proxmox(settings, gate, wake),
-        (None, Some(settings), None) => {
+    let vendors = (
+        &spec.proxmox,
+        &spec.nginx_proxy_manager,
+        &spec.cloudflare,
+        &spec.ispconfig,
+    );
+    match vendors {
+        (Some(settings), None, None, None) => input.proxmox(settings, gate, wake),
+        (None, Some(settings), None, None) => {
             // A gate of its own: sites that do not answer must not open the breaker of the proxy's API.
             let edge_gate = Arc::new(Gate::new(input.name.clone(), limits, meter));
             input.nginx_proxy_manager(settings, gate, edge_gate)
         }
-        (None, None, Some(settings)) => input.cloudflare(settings, gate),
-        _ => Err(input.invalid("set exactly one of proxmox, nginxProxyManager, cloudflare")),
+        (None, None, Some(settings), None) => input.cloudflare(settings, gate),
+        (None, None, None, Some(settings)) => input.ispconfig(settings, gate),
+        _ => Err(input.invalid("set exactly one of proxmox, nginxProxyManager, cloudflare, ispconfig")),
     }
 }
 
@@ -421,6 +429,41 @@ impl Input<'_> {
         };
         Ok(Connection {
             kind: "cloudflare",
+            backend: Backend::Dns(Arc::new(connected)),
+            health: dns,
+            gate,
+        })
+    }
+
+    fn ispconfig(&self, settings: &IspconfigProvider, gate: Arc<Gate>) -> Result<Connection, Refusal> {
+        let name_servers = settings.name_servers.iter().map(|text| {
+            let name = text.parse::<Fqdn>();
+            name.map_err(|error| self.invalid(format!("nameServers: {error}")))
+        });
+        let name_servers: Vec<Fqdn> = name_servers.collect::<Result<_, _>>()?;
+        let vendor = IspconfigSettings {
+            http: self.http(std::slice::from_ref(&settings.endpoint), settings.plaintext)?,
+            username: self.text("username")?,
+            password: self.secret_text("password")?,
+            server_id: self.number("serverId", settings.server_id)?,
+            name_servers: name_servers.clone(),
+        };
+        let dns = ispconfig::connect(vendor, Arc::clone(&gate)).map_err(|error| self.refused(&error))?;
+        let connected = Dns {
+            name: self.name.clone(),
+            dns: dns.clone(),
+            proxied: false,
+            ttl: self.number("soa.ttl", settings.soa.ttl)?,
+            name_servers,
+            soa: settings.soa.clone(),
+            delegation: self.delegation(&settings.zones)?,
+            zone_defaults: settings.zones.clone(),
+            zone_list: Default::default(),
+            zones: Default::default(),
+            records: Default::default(),
+        };
+        Ok(Connection {
+            kind: "ispconfig",
             backend: Backend::Dns(Arc::new(connected)),
             health: dns,
             gate,

@@ -16,6 +16,7 @@ mod texts;
 mod validation;
 mod zones;
 
+use jiff::Timestamp;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -318,6 +319,21 @@ impl CloudflareSim {
         record.proxied = shown.proxied;
         record.comment = shown.comment;
         zone.put(record);
+        true
+    }
+
+    /// Sets how many records fit into one zone; the plan's number without it.
+    pub fn set_record_quota(&self, quota: Option<usize>) {
+        self.lock().set_record_quota(quota);
+    }
+
+    /// Makes a zone so many seconds old; whether it exists.
+    pub fn set_zone_age(&self, name: &str, seconds: i64) -> bool {
+        let mut state = self.lock();
+        let Some(zone) = state.zone_named_mut(name) else {
+            return false;
+        };
+        zone.created = Timestamp::now() - jiff::SignedDuration::from_secs(seconds);
         true
     }
 

@@ -313,6 +313,11 @@ impl State {
         self.options.plan
     }
 
+    /// Sets how many records fit into one zone.
+    pub fn set_record_quota(&mut self, quota: Option<usize>) {
+        self.options.record_quota = quota;
+    }
+
     /// Records that fit into one zone.
     pub fn record_quota(&self) -> usize {
         self.options.record_quota.unwrap_or(self.options.plan.records())

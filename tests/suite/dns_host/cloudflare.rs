@@ -187,7 +187,7 @@ pub(super) async fn scene(
     let fixture = OnCloudflare::with(change, zone_id).await;
     let host = fixture.host();
     let zone = ZoneId(fixture.sim.zone_id(ZONE).unwrap());
-    Scene { fixture, host, zone }
+    Scene::at(fixture, host, zone)
 }
 
 pub(super) fn creates(count: usize) -> Vec<RecordChange> {
