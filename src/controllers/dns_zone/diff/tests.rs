@@ -168,7 +168,10 @@ fn proxied_is_kept_and_its_time_to_live_is_no_difference() {
         proxied: true,
         ..a("x", 1)
     };
-    assert_eq!(compare(&[a("x", 1)], &[seen.clone()], &[]).changes, []);
+    assert_eq!(
+        compare(&[a("x", 1)], std::slice::from_ref(&seen), &[]).changes,
+        []
+    );
     let found = compare(&[a("x", 2)], &[seen], &[]);
     let RecordChange::Update(_, written) = &found.changes[0].0 else {
         panic!("{found:?}");
