@@ -78,19 +78,19 @@ impl ZoneList {
         name: &Fqdn,
         max_age: Duration,
     ) -> Result<Option<Zone>, ProviderError> {
-        if let Some(known) = self.from_list(name, max_age) {
+        if let Some(known) = self.listed(name, max_age) {
             return Ok(known);
         }
         if self.a_list_pays() {
             self.all(dns, max_age).await?;
-            if let Some(known) = self.from_list(name, max_age) {
+            if let Some(known) = self.listed(name, max_age) {
                 return Ok(known);
             }
         }
         dns.zone(name).await
     }
 
-    fn from_list(&self, name: &Fqdn, max_age: Duration) -> Option<Option<Zone>> {
+    fn listed(&self, name: &Fqdn, max_age: Duration) -> Option<Option<Zone>> {
         let state = self.lock();
         let listed = state
             .listed
