@@ -100,18 +100,20 @@ pub fn foundations(backends: &Backends, pool: &Pool) -> Vec<Value> {
             json!({
                 "endpoint": format!("{}{}", backends.cloudflare_server.url(), crate::sim::cloudflare::BASE_PATH),
                 "plaintext": true,
+                "zones": {"proxy": proxy},
             }),
         ),
-        provider(&panel, "ispconfig", ispconfig(backends)),
+        provider(&panel, "ispconfig", ispconfig(backends, &proxy)),
     ]
 }
 
-fn ispconfig(backends: &Backends) -> Value {
+fn ispconfig(backends: &Backends, proxy: &str) -> Value {
     json!({
         "endpoint": backends.ispconfig_server.url(),
         "plaintext": true,
         "serverId": 1,
         "nameServers": ["ns1.example.net", "ns2.example.net"],
+        "zones": {"proxy": proxy},
     })
 }
 
@@ -195,6 +197,30 @@ pub fn site(namespace: &str, name: &str, service_id: &str, plan: &str) -> Value 
                 "serviceId": service_id,
                 "plan": plan,
                 "owner": {"email": format!("{name}@customer.example"), "firstName": "Jane", "lastName": "Doe"},
+            },
+        }),
+    )
+}
+
+/// A zone as a customer of a hoster has it: default records, mail, and the policies around mail. Its delegation is
+/// not checked, for on the stage there is no Internet.
+pub fn zone(namespace: &str, name: &str, zone: &str, provider: &str) -> Value {
+    object(
+        "hostwright.dev/v1alpha1",
+        "DnsZone",
+        name,
+        json!({
+            "metadata": {"name": name, "namespace": namespace},
+            "spec": {
+                "zone": zone,
+                "provider": provider,
+                "verifyNameservers": false,
+                "records": [
+                    {"name": "shop", "type": "A", "content": "PROXYSRV", "ttl": 300},
+                    {"name": "@", "type": "MX", "content": "mail.example.net", "priority": 10},
+                    {"name": "@", "type": "TXT", "content": "v=spf1 include:example.net -all"},
+                    {"name": "@", "type": "CAA", "content": "0 issue letsencrypt.org"},
+                ],
             },
         }),
     )

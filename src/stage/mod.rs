@@ -11,6 +11,6 @@ mod simulate;
 
 pub use backends::{Backends, BackendsOptions, CLOUDFLARE_ZONE, ISPCONFIG_CUSTOMER, PUBLIC_ADDRESS};
 pub use cluster::{Cluster, ClusterOptions, StageError};
-pub use manifests::{OPERATOR_NAMESPACE, Pool, foundations, plan, site};
+pub use manifests::{OPERATOR_NAMESPACE, Pool, foundations, plan, site, zone};
 pub use operator::{OperatorOptions, OperatorProcess, Scrape};
 pub use simulate::simulate;

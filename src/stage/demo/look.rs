@@ -144,6 +144,12 @@ fn outside(scene: &Scene) -> Vec<BackendLook> {
     let snapshots = ours.iter().map(|container| container.snapshots.len()).sum();
     let hosts = own(&scene.before, "proxy host", backends.npm.hosts().len());
     let certificates = own(&scene.before, "certificate", backends.npm.certificates().len());
+    let zones = backends.ispconfig.zones();
+    let zones = zones
+        .iter()
+        .filter(|zone| scene.before.count(&format!("zone {} on ISPConfig", zone.origin)) > 0)
+        .count();
+    let zones = (backends.ispconfig.zones().len() - zones, zones);
     let records = own(
         &scene.before,
         "record",
@@ -195,6 +201,12 @@ fn outside(scene: &Scene) -> Vec<BackendLook> {
             "cloudflare",
             counted(records.0, "record"),
             counted(records.1, "record"),
+        ),
+        row(
+            "ISPConfig",
+            "ispconfig",
+            counted(zones.0, "zone"),
+            counted(zones.1, "zone"),
         ),
         row(
             "SSH to the nodes",

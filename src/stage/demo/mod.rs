@@ -10,6 +10,7 @@ mod proof;
 mod scene;
 mod story;
 mod table;
+mod zones;
 
 use std::io::{self, IsTerminal, stdout};
 use std::path::PathBuf;

@@ -11,6 +11,8 @@ use crate::stage::{Backends, CLOUDFLARE_ZONE, StageError};
 const FOREIGN_CONTAINER: u32 = 5001;
 /// Number of somebody else's virtual machine, in the same range.
 const FOREIGN_MACHINE: u32 = 5002;
+/// Somebody else's zone, on both hosts of zones.
+const FOREIGN_ZONE: &str = "choir.example";
 /// Begin of every owner mark.
 const MARK: &str = "hostwright:";
 /// Text that only the front page of a finished WordPress has.
@@ -48,6 +50,12 @@ pub fn put_foreign_things(backends: &Backends) -> Result<(), StageError> {
             .add_foreign_record(CLOUDFLARE_ZONE, name, kind, content, None);
         added.ok_or_else(|| StageError::Other(format!("the zone {CLOUDFLARE_ZONE} is missing")))?;
     }
+    backends.cloudflare.add_zone(FOREIGN_ZONE);
+    backends.ispconfig.add_zone(FOREIGN_ZONE);
+    let added = backends
+        .ispconfig
+        .add_foreign(FOREIGN_ZONE, "www", "A", "203.0.113.9", 0);
+    added.ok_or_else(|| StageError::Other(format!("the zone {FOREIGN_ZONE} is missing")))?;
     Ok(())
 }
 
@@ -84,6 +92,16 @@ impl Things {
         }
         for record in backends.cloudflare.records(CLOUDFLARE_ZONE) {
             let name = format!("record {} {} {}", record.kind, record.name, record.content);
+            things.insert(name, format!("{record:?}"));
+        }
+        for name in backends.cloudflare.zone_names() {
+            things.insert(format!("zone {name} on Cloudflare"), String::new());
+        }
+        for zone in backends.ispconfig.zones() {
+            things.insert(format!("zone {} on ISPConfig", zone.origin), format!("{zone:?}"));
+        }
+        for record in backends.ispconfig.all_records() {
+            let name = format!("record {} on ISPConfig", record.id);
             things.insert(name, format!("{record:?}"));
         }
         Self(things)

@@ -36,6 +36,8 @@ const OPERATOR_FLAGS: &[&str] = &[
     "--log-format",
     "text",
 ];
+/// How often the back-ends are looked at as a whole: five minutes would be watched by nobody.
+const SWEEP_INTERVAL: &str = "2s";
 /// Files of `examples/` that are applied, in order. Providers and their Secrets are replaced by the simulators'.
 const EXAMPLES: [&str; 2] = ["namespace.yaml", "plans.yaml"];
 /// Files of `examples/` with the three sites.
@@ -120,10 +122,14 @@ impl Scene {
         scene.write_files()?;
         scene.apply(&EXAMPLES).await?;
         // The examples name real back-ends; here the simulators take their places, under the same names.
-        scene
-            .cluster
-            .apply(&foundations(&scene.backends, &Pool::default()))
-            .await?;
+        let mut foundations = foundations(&scene.backends, &Pool::default());
+        for provider in foundations
+            .iter_mut()
+            .filter(|object| object["kind"] == "Provider")
+        {
+            provider["spec"]["sweepInterval"] = SWEEP_INTERVAL.into();
+        }
+        scene.cluster.apply(&foundations).await?;
         scene.start_operator().await?;
         Ok(scene)
     }

@@ -1,5 +1,5 @@
-//! The whole story without a terminal: three sites come up, the operator is killed while a fourth one is made,
-//! all are deleted, and the simulators say what is left.
+//! The whole story without a terminal: three sites come up, the operator is killed while a fourth one is made, two
+//! zones come up and are repaired, all are deleted, and the simulators say what is left.
 
 use std::time::{Duration, Instant};
 
@@ -11,11 +11,12 @@ use super::look::{Look, SiteLook};
 use super::proof::{self, Things};
 use super::scene::{NAMESPACE, Scene};
 use super::table::Changes;
+use super::zones;
 use super::{Clock, LOOK};
 use crate::stage::{StageError, site};
 
 /// Limit for each part of the story. Each takes 5 to 20 s; a machine may be busy with other things.
-const LIMIT: Duration = Duration::from_secs(180);
+pub(super) const LIMIT: Duration = Duration::from_secs(180);
 /// Sites of the examples.
 const SITES: usize = 3;
 /// Name of the site that is being made when the operator is killed.
@@ -29,6 +30,9 @@ pub async fn play(scene: &mut Scene, clock: &mut Clock) -> Result<(), StageError
     let mut changes = Changes::default();
     three_come_up(scene, clock, &mut changes).await?;
     fourth_survives_a_kill(scene, clock, &mut changes).await?;
+    zones::two_come_up(scene, clock).await?;
+    zones::drift_is_repaired(scene, clock).await?;
+    zones::both_go(scene, clock).await?;
     all_go(scene, clock, &mut changes).await?;
     no_credential_was_told(scene, clock)
 }

@@ -1,7 +1,7 @@
 //! Contract cases for zones. A back-end joins with [`ZoneFixture`] and one line of [`zones_suite!`].
 
-use hostwright::providers::dns_host::{RecordChange, RecordData, Soa, Zone, ZoneSpec};
 use hostwright::providers::ErrorKind;
+use hostwright::providers::dns_host::{RecordChange, RecordData, Soa, Zone, ZoneSpec};
 use hostwright::sim::faults::Trouble;
 
 use super::{Fixture, Scene, address, spec};
