@@ -20,6 +20,8 @@ CLUSTER = os.environ["CLUSTER_ID"]
 RESYNC = float(os.environ.get("RESYNC_SECONDS", "30"))
 # Part of the period by which the first look is put off, so that objects made together are not looked at together.
 JITTER = 0.1
+# Connections to the API server at the same time, its watches included.
+API_CONNECTIONS = int(os.environ.get("API_CONNECTIONS", "64"))
 # Seconds until a failed handler runs again.
 RETRY = 5.0
 
@@ -41,6 +43,20 @@ async def start(settings: kopf.OperatorSettings, memo: kopf.Memo, **_: Any) -> N
         token=os.environ["CLOUDFLARE_API_TOKEN"],
         account=os.environ["CLOUDFLARE_ACCOUNT_ID"],
     )
+
+
+@kopf.on.login()
+async def login(settings: kopf.OperatorSettings, **_: Any) -> kopf.AiohttpSession | None:
+    """A session of our own for the API server: kopf's opens a connection for each request that is under way, and a
+    thousand handshakes at once cost both sides more than they bring."""
+    found = kopf.login_with_kubeconfig(settings=settings) or kopf.login_with_service_account(settings=settings)
+    if found is None:
+        return None
+    session = aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=API_CONNECTIONS, keepalive_timeout=90, ssl=found.as_ssl_context()),
+        headers=found.as_http_headers(),
+    )
+    return kopf.AiohttpSession(server=found.server, aiohttp_session=session)
 
 
 @kopf.on.cleanup()

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use futures::stream::{self, StreamExt};
-use kube::api::{Api, DeleteParams, ListParams, PostParams};
+use kube::api::{Api, DeleteParams, PostParams};
 use serde_json::{Value, json};
 
 use super::contestant::{CLUSTER_ID, PROVIDER, Start};
@@ -25,8 +25,8 @@ use crate::stage::{Cluster, ClusterOptions, OPERATOR_NAMESPACE, StageError};
 
 /// Namespace of the zones.
 const NAMESPACE: &str = "bench";
-/// Creations that are asked of the API server at the same time.
-const CREATORS: usize = 16;
+/// Creations and deletions that are asked of the API server at the same time.
+const CLIENTS: usize = 16;
 /// How often progress is looked at.
 const LOOK: Duration = Duration::from_millis(20);
 /// How often is looked whether a contestant still does something.
@@ -66,12 +66,16 @@ fn zone_name(number: u32) -> String {
     format!("z{number:05}.example")
 }
 
+fn object_name(number: u32) -> String {
+    format!("z{number:05}")
+}
+
 /// The object of one zone.
 fn zone(number: u32) -> Result<DnsZone, StageError> {
     let manifest = json!({
         "apiVersion": "hostwright.dev/v1alpha1",
         "kind": "DnsZone",
-        "metadata": {"name": format!("z{number:05}"), "namespace": NAMESPACE},
+        "metadata": {"name": object_name(number), "namespace": NAMESPACE},
         "spec": {
             "zone": zone_name(number),
             "provider": PROVIDER,
@@ -221,7 +225,7 @@ impl<'a> Run<'a> {
                 zones.create(&PostParams::default(), &zone(number)?).await?;
                 Ok::<_, StageError>(())
             })
-            .buffer_unordered(CREATORS)
+            .buffer_unordered(CLIENTS)
             .collect::<Vec<_>>()
             .await
             .into_iter()
@@ -315,9 +319,20 @@ impl<'a> Run<'a> {
 
     async fn delete(&mut self, figures: &mut Figures, process: &mut Process) -> Result<(), StageError> {
         let begun = Instant::now();
-        self.zones
-            .delete_collection(&DeleteParams::default(), &ListParams::default())
-            .await?;
+        // One by one, for the API server deletes a collection without haste.
+        let zones = &self.zones;
+        stream::iter(1..=figures.objects)
+            .map(|number| async move {
+                zones
+                    .delete(&object_name(number), &DeleteParams::default())
+                    .await?;
+                Ok::<_, StageError>(())
+            })
+            .buffer_unordered(CLIENTS)
+            .collect::<Vec<_>>()
+            .await
+            .into_iter()
+            .collect::<Result<Vec<()>, _>>()?;
         let done = self
             .wait(process, "are not deleted", |run| run.progress.seen().existing())
             .await?;
