@@ -88,7 +88,7 @@ generate-check: build ## fail when the resource definitions are not up to date
 	$(HOSTWRIGHT) crds --check --out charts/hostwright/crds
 
 .PHONY: lint
-lint: format-check clippy doc lint-shell lint-go ## formatting, Clippy with and without simulators, rustdoc, ShellCheck, gofmt, go vet
+lint: format-check clippy doc lint-shell lint-go lint-python ## formatting, Clippy with and without simulators, rustdoc, ShellCheck, gofmt, go vet, Python
 
 .PHONY: format-check
 format-check: prerequisites
@@ -113,6 +113,12 @@ lint-go: devcluster
 	@[[ -z "$$(gofmt -l hack bench)" ]] || { echo "not formatted: $$(gofmt -l hack bench)" >&2; exit 1; }
 	@# With other settings than the build's, Go would compile all of Kubernetes once more.
 	cd hack/devcluster && CGO_ENABLED=0 go vet -trimpath ./...
+	cd bench/peers/controller-runtime && CGO_ENABLED=0 go vet -trimpath ./...
+
+.PHONY: lint-python
+lint-python:
+	@hack/prerequisites.sh python3
+	python3 -W error -c 'import ast, pathlib, sys; [ast.parse(pathlib.Path(p).read_text(), p) for p in sys.argv[1:]]' $(shell git ls-files '*.py')
 
 .PHONY: chart-check
 chart-check: helm ## lint the Helm chart and render it with all sorts of values

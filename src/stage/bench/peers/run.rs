@@ -162,9 +162,10 @@ impl<'a> Run<'a> {
     /// All parts one after the other.
     pub(super) async fn measure(mut self) -> Result<Figures, StageError> {
         let mut process = self.start("create")?;
-        self.settle(&mut process).await?;
+        self.settle(&mut process, self.options.limit).await?;
         let mut figures = self.create(&mut process).await?;
-        self.settle(&mut process).await?;
+        // When creation took longer than the period, the looks for drift go on without a pause.
+        let _ = self.settle(&mut process, QUIET * 2).await;
         process.stop().await?;
         let mut process = self.restart(&mut figures).await?;
         self.idle(&mut figures, &mut process).await?;
@@ -197,10 +198,10 @@ impl<'a> Run<'a> {
     }
 
     /// Waits until the contestant does nothing any more; returns when it did something last.
-    async fn settle(&mut self, process: &mut Process) -> Result<Instant, StageError> {
+    async fn settle(&mut self, process: &mut Process, limit: Duration) -> Result<Instant, StageError> {
         let begun = Instant::now();
         let (mut last, mut calls, mut cpu) = (begun, 0, 0.0);
-        while begun.elapsed() < self.options.limit {
+        while begun.elapsed() < limit {
             self.audit.read()?;
             let calls_now = self.audit.requests() + self.server.faults.calls().values().sum::<u64>();
             let cpu_now = process.usage()?.1;
@@ -213,7 +214,7 @@ impl<'a> Run<'a> {
             }
             tokio::time::sleep(LOOK_FOR_QUIET).await;
         }
-        Err(process.failure(&format!("it did not settle within {:?}", self.options.limit)))
+        Err(process.failure(&format!("it did not settle within {limit:?}")))
     }
 
     async fn create(&mut self, process: &mut Process) -> Result<Figures, StageError> {
@@ -274,7 +275,8 @@ impl<'a> Run<'a> {
         let (api, outside) = (self.audit.read()?.clone(), self.server.faults.calls());
         let begun = Instant::now();
         let mut process = self.start("restart")?;
-        figures.restart_seconds = (self.settle(&mut process).await? - begun).as_secs_f64();
+        figures.restart_seconds =
+            (self.settle(&mut process, self.options.limit).await? - begun).as_secs_f64();
         let after = self.counts(&mut process)?;
         figures.restart_api_writes = after.api.since(&api).writes.values().sum();
         figures.restart_outside_calls = difference(&after.outside, &outside).values().sum();
