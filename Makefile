@@ -40,6 +40,23 @@ test-devcluster: stage ## the tests of the API server's program
 bench: prerequisites stage ## measure many sites; ARGS="--objects 2000" changes how many
 	cargo run --release $(CARGO_FLAGS) -- bench $(ARGS)
 
+# ONCE=1 is a small run that shows whether everything works; its figures mean little. DOCS=1 writes docs/performance.md.
+ifneq ($(filter-out 0,$(ONCE)),)
+PEERS_FLAGS := --objects $(or $(ZONES),50) --rounds $(or $(ROUNDS),1) --resync 5s --idle 8s --limit 2m
+else
+PEERS_FLAGS := --objects $(or $(ZONES),2000) --rounds $(or $(ROUNDS),3)
+endif
+PEERS_FLAGS += $(if $(filter-out 0,$(DOCS)),--docs)
+
+.PHONY: bench-peers
+bench-peers: prerequisites stage bench-peers-programs ## race against peers in Python and Go; ZONES=, ROUNDS=, DOCS=1, ONCE=1 is small
+	cargo run --release $(CARGO_FLAGS) -- bench-peers $(PEERS_FLAGS) $(ARGS)
+
+.PHONY: bench-peers-programs
+bench-peers-programs: ## the peers' programs: target/bench/peers (first build: 1 minute)
+	@hack/prerequisites.sh go flock python3
+	@bench/peers/build.sh
+
 .PHONY: build
 build: prerequisites
 	@[[ -x $(HOSTWRIGHT) ]] || echo "compiling Rust: the first time about 2 minutes on two cores" >&2
@@ -71,7 +88,7 @@ generate-check: build ## fail when the resource definitions are not up to date
 	$(HOSTWRIGHT) crds --check --out charts/hostwright/crds
 
 .PHONY: lint
-lint: format-check clippy doc lint-shell lint-go ## formatting, Clippy with and without simulators, rustdoc, ShellCheck, gofmt, go vet
+lint: format-check clippy doc lint-shell lint-go lint-python ## formatting, Clippy with and without simulators, rustdoc, ShellCheck, gofmt, go vet, Python
 
 .PHONY: format-check
 format-check: prerequisites
@@ -93,9 +110,15 @@ lint-shell:
 
 .PHONY: lint-go
 lint-go: devcluster
-	@[[ -z "$$(gofmt -l hack)" ]] || { echo "not formatted: $$(gofmt -l hack)" >&2; exit 1; }
+	@[[ -z "$$(gofmt -l hack bench)" ]] || { echo "not formatted: $$(gofmt -l hack bench)" >&2; exit 1; }
 	@# With other settings than the build's, Go would compile all of Kubernetes once more.
 	cd hack/devcluster && CGO_ENABLED=0 go vet -trimpath ./...
+	cd bench/peers/controller-runtime && CGO_ENABLED=0 go vet -trimpath ./...
+
+.PHONY: lint-python
+lint-python:
+	@hack/prerequisites.sh python3
+	python3 -W error -c 'import ast, pathlib, sys; [ast.parse(pathlib.Path(p).read_text(), p) for p in sys.argv[1:]]' $(shell git ls-files '*.py')
 
 .PHONY: chart-check
 chart-check: helm ## lint the Helm chart and render it with all sorts of values

@@ -8,6 +8,7 @@ table='
 cc              gcc             compiles the cryptography library
 ld              binutils        links programs
 make            make            runs this
+python3         python3-venv    runs the peer in Python of the benchmark
 flock           util-linux      lets several builds wait for each other
 sshd            openssh-server  a real SSH server, for tests of the installer
 named           bind9           real name servers, for tests of delegations and records

@@ -46,6 +46,9 @@ pub enum Command {
     /// Measure many sites on one machine.
     #[cfg(feature = "sim")]
     Bench(BenchOptions),
+    /// Race against other frameworks' operators on the same task.
+    #[cfg(feature = "sim")]
+    BenchPeers(BenchPeersOptions),
 }
 
 /// Settings of `demo`.
@@ -80,6 +83,63 @@ pub struct BenchOptions {
     /// File for the figures
     #[arg(long, value_name = "PATH", default_value = "target/bench/wordpresssite.json")]
     pub out: PathBuf,
+}
+
+/// How the race is run.
+#[cfg(feature = "sim")]
+#[derive(Debug, Clone, Args)]
+pub struct BenchPeersOptions {
+    /// Number of zones
+    #[arg(long, value_name = "NUMBER", default_value = "2000", value_parser = clap::value_parser!(u32).range(1..))]
+    pub objects: u32,
+
+    /// Number of rounds; the order of the contestants rotates
+    #[arg(long, value_name = "NUMBER", default_value = "3", value_parser = clap::value_parser!(u32).range(1..))]
+    pub rounds: u32,
+
+    /// Latency of every outside call in milliseconds
+    #[arg(long, value_name = "MILLISECONDS", default_value = "5")]
+    pub latency: u64,
+
+    /// Time between two looks at a zone that nothing has changed, the same for all
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = Checked(values::duration))]
+    pub resync: Duration,
+
+    /// How long nothing happens but one drift
+    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = Checked(values::duration))]
+    pub idle: Duration,
+
+    /// Limit for each part of a contestant's run
+    #[arg(long, value_name = "DURATION", default_value = "15m", value_parser = Checked(values::duration))]
+    pub limit: Duration,
+
+    /// Who takes part; all without it
+    #[arg(long, value_enum, value_name = "NAME", value_delimiter = ',')]
+    pub only: Vec<Contestant>,
+
+    /// Folder with the peers' programs
+    #[arg(long, value_name = "FOLDER", default_value = "target/bench/peers")]
+    pub programs: PathBuf,
+
+    /// File for the figures; the plot gets the same name with .svg
+    #[arg(long, value_name = "PATH", default_value = "target/bench/peers.json")]
+    pub out: PathBuf,
+
+    /// Page whose table is written anew, with the plot beside it
+    #[arg(long, value_name = "PATH", num_args = 0..=1, default_missing_value = "docs/performance.md")]
+    pub docs: Option<PathBuf>,
+}
+
+/// Who takes part in the race.
+#[cfg(feature = "sim")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
+pub enum Contestant {
+    /// This program.
+    Hostwright,
+    /// An operator with kopf (Python).
+    Kopf,
+    /// An operator with controller-runtime (Go).
+    ControllerRuntime,
 }
 
 /// Settings of the operator.

@@ -27,6 +27,10 @@ async fn main() -> ExitCode {
         #[cfg(feature = "sim")]
         Command::Bench(options) => bench(options).await,
         #[cfg(feature = "sim")]
+        Command::BenchPeers(options) => hostwright::stage::bench::peers::race(&options)
+            .await
+            .map_err(Into::into),
+        #[cfg(feature = "sim")]
         Command::Demo(options) => demo(options).await,
         #[cfg(feature = "sim")]
         Command::Sim(options) => hostwright::stage::simulate(options.service, options.listen)

@@ -238,26 +238,7 @@ impl OperatorProcess {
     /// When the process is gone.
     pub fn usage(&self) -> Result<(f64, f64), StageError> {
         let pid = self.process.id().ok_or_else(|| other("the operator has ended"))?;
-        let read = |file: &str| {
-            std::fs::read_to_string(format!("/proc/{pid}/{file}")).map_err(|error| other(error.to_string()))
-        };
-        let status = read("status")?;
-        let peak = status.lines().find_map(|line| {
-            line.strip_prefix("VmHWM:")?
-                .trim()
-                .strip_suffix(" kB")?
-                .trim()
-                .parse::<f64>()
-                .ok()
-        });
-        let stat = read("stat")?;
-        // Fields 14 and 15 (proc(5)), counted behind the command's closing bracket, which ends field 2.
-        let fields: Vec<&str> = stat.rsplit(") ").next().unwrap_or_default().split(' ').collect();
-        let ticks = [11, 12]
-            .iter()
-            .filter_map(|at| fields.get(*at)?.parse::<f64>().ok())
-            .sum::<f64>();
-        Ok((peak.unwrap_or_default() / 1024.0, ticks / TICKS_PER_SECOND))
+        usage(pid)
     }
 
     /// The end of its log.
@@ -293,8 +274,35 @@ impl OperatorProcess {
     }
 }
 
+/// Largest resident memory of a process in MiB, and its processor seconds.
+///
+/// # Errors
+/// When the process is gone.
+pub(super) fn usage(pid: u32) -> Result<(f64, f64), StageError> {
+    let read = |file: &str| {
+        std::fs::read_to_string(format!("/proc/{pid}/{file}")).map_err(|error| other(error.to_string()))
+    };
+    let status = read("status")?;
+    let peak = status.lines().find_map(|line| {
+        line.strip_prefix("VmHWM:")?
+            .trim()
+            .strip_suffix(" kB")?
+            .trim()
+            .parse::<f64>()
+            .ok()
+    });
+    let stat = read("stat")?;
+    // Fields 14 and 15 (proc(5)), counted behind the command's closing bracket, which ends field 2.
+    let fields: Vec<&str> = stat.rsplit(") ").next().unwrap_or_default().split(' ').collect();
+    let ticks = [11, 12]
+        .iter()
+        .filter_map(|at| fields.get(*at)?.parse::<f64>().ok())
+        .sum::<f64>();
+    Ok((peak.unwrap_or_default() / 1024.0, ticks / TICKS_PER_SECOND))
+}
+
 /// A program, to be ended by the system if this process ends without a word.
-fn command(program: &Path) -> Command {
+pub(super) fn command(program: &Path) -> Command {
     if !Path::new(SETPRIV).exists() {
         return Command::new(program);
     }

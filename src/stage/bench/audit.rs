@@ -1,14 +1,15 @@
-//! What the API server's audit log says about the operator's requests.
+//! What the API server's audit log says about one client's requests.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader};
-use std::path::Path;
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
 use crate::stage::{OPERATOR_NAMESPACE, StageError};
 
-/// Requests of the operator so far.
+/// Requests of one client so far.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ApiCalls {
     /// Writes by `resource` or `resource/subresource`.
@@ -37,27 +38,82 @@ struct Reference {
     subresource: Option<String>,
 }
 
+/// Reads the log as it grows.
+#[derive(Debug)]
+pub struct AuditTail {
+    path: PathBuf,
+    user: String,
+    /// Bytes that are counted.
+    offset: u64,
+    calls: ApiCalls,
+    requests: u64,
+}
+
+impl AuditTail {
+    /// The requests of one user; nothing is read yet.
+    pub fn new(path: impl Into<PathBuf>, user: impl Into<String>) -> Self {
+        Self {
+            path: path.into(),
+            user: user.into(),
+            offset: 0,
+            calls: ApiCalls::default(),
+            requests: 0,
+        }
+    }
+
+    /// Counts what the log has by now.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn read(&mut self) -> Result<&ApiCalls, StageError> {
+        let failed = |source| StageError::Io {
+            what: format!("cannot read the audit log {}", self.path.display()),
+            source,
+        };
+        let mut file = File::open(&self.path).map_err(failed)?;
+        file.seek(SeekFrom::Start(self.offset)).map_err(failed)?;
+        let mut news = Vec::new();
+        file.read_to_end(&mut news).map_err(failed)?;
+        // The last line may be half written.
+        let whole = news
+            .iter()
+            .rposition(|byte| *byte == b'\n')
+            .map_or(0, |at| at + 1);
+        let lines = news.get(..whole).unwrap_or_default();
+        self.offset += u64::try_from(whole).unwrap_or_default();
+        for line in lines.split(|byte| *byte == b'\n') {
+            let Ok(line) = serde_json::from_slice::<Line>(line) else {
+                continue;
+            };
+            if line.user.username == self.user && line.stage == "ResponseComplete" {
+                self.calls.count(&line);
+                self.requests += u64::from(!line.renews_lease());
+            }
+        }
+        Ok(&self.calls)
+    }
+
+    /// All requests that [`AuditTail::read`] has seen, those for a Lease left out: they come for ever.
+    pub fn requests(&self) -> u64 {
+        self.requests
+    }
+}
+
+impl Line {
+    fn renews_lease(&self) -> bool {
+        let resource = self.object_ref.as_ref().and_then(|of| of.resource.as_deref());
+        resource == Some("leases")
+    }
+}
+
 impl ApiCalls {
-    /// Counts the log.
+    /// Counts the operator's requests in the log.
     ///
     /// # Errors
     /// When it cannot be read.
     pub fn read(path: &Path) -> Result<Self, StageError> {
-        let what = || format!("cannot read the audit log {}", path.display());
-        let file = std::fs::File::open(path).map_err(|source| StageError::Io { what: what(), source })?;
         let user = format!("system:serviceaccount:{OPERATOR_NAMESPACE}:hostwright");
-        let mut calls = Self::default();
-        for line in BufReader::new(file).lines() {
-            let line = line.map_err(|source| StageError::Io { what: what(), source })?;
-            // The last line may be half written.
-            let Ok(line) = serde_json::from_str::<Line>(&line) else {
-                continue;
-            };
-            if line.user.username == user && line.stage == "ResponseComplete" {
-                calls.count(&line);
-            }
-        }
-        Ok(calls)
+        AuditTail::new(path, user).read().cloned()
     }
 
     fn count(&mut self, line: &Line) {

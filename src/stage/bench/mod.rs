@@ -4,6 +4,7 @@
 //! reads are counted by the API server's audit log, outside calls by the simulators.
 
 mod audit;
+pub mod peers;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
