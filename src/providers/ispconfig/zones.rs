@@ -191,14 +191,18 @@ impl Ispconfig {
     /// The client of this user name. The rest of the answer, with the hash of a password in it, is dropped at once.
     async fn client_named(&self, username: &str) -> Result<u64, ProviderError> {
         let ask = Ask::read("client_get_by_username").with("username", username);
-        let value = self.client.value(ask).await?;
-        let same = value.get("username").and_then(Value::as_str) == Some(username);
-        let client = value.get("client_id").and_then(wire::whole);
-        client.filter(|client| same && *client > 0).ok_or_else(|| {
+        let unknown = || {
             let message =
                 format!("ISPConfig has no client with the user name {username}; create it there first");
             ProviderError::new(ErrorKind::Invalid, message)
-        })
+        };
+        let value = match self.client.value(ask).await {
+            Err(error) if error.kind() == ErrorKind::Invalid => return Err(unknown()),
+            other => other?,
+        };
+        let same = value.get("username").and_then(Value::as_str) == Some(username);
+        let client = value.get("client_id").and_then(wire::whole);
+        client.filter(|client| same && *client > 0).ok_or_else(unknown)
     }
 
     /// The pages overlap by one row: where the row that ended a page does not begin the next one, rows came or went
