@@ -5,7 +5,7 @@ use hostwright::stage::{BackendsOptions, Cluster, ClusterOptions, Pool};
 use crate::world::{World, sum_of};
 
 /// Sites of this test.
-const SITES: usize = 12;
+const SITES: usize = 24;
 
 // On a cluster of its own: on the shared one, operators of other tests write the statuses of these Providers too.
 #[tokio::test(flavor = "multi_thread")]
