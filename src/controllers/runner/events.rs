@@ -68,6 +68,18 @@ impl Events {
         self.send(event, regarding);
     }
 
+    /// Says that something of ours stands outside that belongs to nobody any more.
+    pub fn orphans(&self, regarding: &ObjectReference, words: String) {
+        let event = Event {
+            type_: EventType::Warning,
+            reason: reasons::ORPHANS_FOUND.to_owned(),
+            note: Some(note(words)),
+            action: "Sweep".to_owned(),
+            secondary: None,
+        };
+        self.send(event, regarding);
+    }
+
     /// Sends one event for every change that matters from `old` to `new`.
     pub fn changes(&self, regarding: &ObjectReference, old: &[Condition], new: &[Condition]) {
         for event in between(old, new) {
