@@ -569,10 +569,26 @@ mod tests {
     fn sweeps_come_as_often_as_the_text_says() {
         let every = |text: &str| {
             let spec = serde_json::json!({"credentials": {"secretName": "a"}, "sweepInterval": text});
-            serde_json::from_value::<ProviderSpec>(spec).unwrap().sweep_every().as_secs()
+            serde_json::from_value::<ProviderSpec>(spec)
+                .unwrap()
+                .sweep_every()
+                .as_secs()
         };
-        assert_eq!([every("30s"), every("5m"), every("1h"), every("99999h")], [30, 300, 3_600, 359_996_400]);
-        assert_eq!([every(""), every("s"), every("0s"), every("5"), every("5ü"), every("-1s")], [300; 6]);
+        assert_eq!(
+            [every("30s"), every("5m"), every("1h"), every("99999h")],
+            [30, 300, 3_600, 359_996_400]
+        );
+        assert_eq!(
+            [
+                every(""),
+                every("s"),
+                every("0s"),
+                every("5"),
+                every("5ü"),
+                every("-1s")
+            ],
+            [300; 6]
+        );
         assert_eq!(every(&default_sweep_interval()), SWEEP_DEFAULT.as_secs());
     }
 }

@@ -347,9 +347,7 @@ impl Metrics {
             InventoryState::Foreign,
         ] {
             let provider = provider.to_owned();
-            self.shared
-                .inventory
-                .remove(&InventoryLabels { provider, state });
+            self.shared.inventory.remove(&InventoryLabels { provider, state });
         }
     }
 

@@ -394,13 +394,18 @@ impl Dns {
             let mut zones = self.records.lock().unwrap_or_else(PoisonError::into_inner);
             Arc::clone(zones.entry(zone.clone()).or_default())
         };
-        let read = || async {
-            let mut index = RecordIndex::new();
-            for record in self.dns.records(zone).await? {
-                index.entry(record.spec.name.clone()).or_default().push(record);
-            }
-            Ok(index)
-        };
-        shared.get(max_age, read).await
+        shared.get(max_age, || self.read_records(zone)).await
+    }
+
+    /// Every record of a zone, from a read of its own that nobody shares.
+    ///
+    /// # Errors
+    /// That of the read.
+    pub async fn read_records(&self, zone: &ZoneId) -> Result<RecordIndex, ProviderError> {
+        let mut index = RecordIndex::new();
+        for record in self.dns.records(zone).await? {
+            index.entry(record.spec.name.clone()).or_default().push(record);
+        }
+        Ok(index)
     }
 }

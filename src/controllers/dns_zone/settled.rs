@@ -10,7 +10,7 @@ use super::{ZoneKind, ZoneSubject, plan, resolve};
 use crate::api::condition::{is_true, kinds};
 use crate::api::{DnsZone, DnsZoneStatus, PAUSED_ANNOTATION};
 use crate::controllers::connections::Dns;
-use crate::domain::dns::zone_name;
+use crate::domain::dns::{RecordName, zone_name};
 use crate::providers::dns_host::{DnsAbilities, Record, Zone, ZoneSpec};
 
 /// A zone that was as it shall be when it was last looked at.
@@ -52,17 +52,25 @@ impl ZoneKind {
     /// Whether the records of a settled zone are not as they were left. `false` for one that is not settled: what it
     /// shall be was changed, or cannot be told.
     pub fn has_drifted(&self, zone: &Arc<DnsZone>, records: &[Record]) -> bool {
+        let status = zone.status.clone().unwrap_or_default();
+        let terms = self.terms_of(zone);
+        terms.is_some_and(|terms| is_settled(&status, &terms) && plan::has_drifted(&terms, &status, records))
+    }
+
+    /// The name of one record that shall be in a zone.
+    pub fn wanted_name(&self, zone: &Arc<DnsZone>) -> Option<RecordName> {
+        let terms = self.terms_of(zone)?;
+        terms.wanted.first().map(|wanted| wanted.spec.name.clone())
+    }
+
+    fn terms_of(&self, zone: &Arc<DnsZone>) -> Option<Terms> {
         let subject = ZoneSubject {
             object: Arc::clone(zone),
-            status: zone.status.clone().unwrap_or_default(),
+            status: DnsZoneStatus::default(),
             deleting: false,
             precise: false,
         };
-        let Ok(resolved) = self.resolve(&subject) else {
-            return false;
-        };
-        is_settled(&subject.status, &resolved.terms)
-            && plan::has_drifted(&resolved.terms, &subject.status, records)
+        self.resolve(&subject).ok().map(|resolved| resolved.terms)
     }
 }
 

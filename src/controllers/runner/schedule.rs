@@ -297,7 +297,11 @@ mod tests {
         };
         assert_eq!(precise(), Some(false));
         schedule.poke_closely("1");
-        assert_eq!(schedule.next("1", Next::Settled), Duration::ZERO, "asked for during a pass");
+        assert_eq!(
+            schedule.next("1", Next::Settled),
+            Duration::ZERO,
+            "asked for during a pass"
+        );
         assert_eq!(precise(), Some(true));
         schedule.next("1", Next::Settled);
         assert_eq!(precise(), None, "it is not due");

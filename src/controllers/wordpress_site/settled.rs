@@ -39,7 +39,11 @@ impl Settled {
             .annotations()
             .get(PAUSED_ANNOTATION)
             .is_some_and(|value| value == "true");
-        if site.metadata.deletion_timestamp.is_some() || paused || !holds(kinds::READY) || !holds(kinds::SYNCED) {
+        if site.metadata.deletion_timestamp.is_some()
+            || paused
+            || !holds(kinds::READY)
+            || !holds(kinds::SYNCED)
+        {
             return None;
         }
         let uid = site.uid()?.parse().ok()?;
