@@ -268,7 +268,12 @@ fn sweeper(
         site_poker: pokers.sites.clone(),
         zone_poker: pokers.zones.clone(),
         provider_poker: pokers.providers.clone(),
-        events: Events::start(client.clone(), MetricKind::Provider, metrics.clone()),
+        events: Events::start(
+            client.clone(),
+            MetricKind::Provider,
+            metrics.clone(),
+            Arc::clone(&settings.fence),
+        ),
         metrics: metrics.clone(),
     })
 }

@@ -114,6 +114,14 @@ impl Tally {
         }
     }
 
+    /// Takes those for owned whose objects have come to be known.
+    pub fn judge_again(&mut self, owners: &Owners) {
+        let before = self.orphans.len();
+        self.orphans
+            .retain(|orphan| owners.whose(Some(&orphan.mark)) == Whose::Orphaned);
+        self.owned += before - self.orphans.len();
+    }
+
     /// Counts a zone, which carries no mark: it is an object's when one holds its id.
     pub fn take_zone(&mut self, claimed: bool) {
         match claimed {

@@ -16,7 +16,7 @@ use kube::runtime::reflector::ObjectRef;
 
 use super::compare::{Naming, covering, record_differs};
 use super::findings::Obstacle;
-use super::inventory::{Owners, Tally};
+use super::inventory::Tally;
 use super::look::Site;
 use super::{Sweeper, Swept};
 use crate::api::{DnsZone, Provider};
@@ -211,6 +211,7 @@ impl Sweeper {
         let quota = Quota::per_second(NonZeroU32::new(limit).unwrap_or(NonZeroU32::MIN));
         let turn: DefaultDirectRateLimiter = RateLimiter::direct(quota);
         let turn = &turn;
+        let owners = self.owners(before.clone());
         let reads = futures::stream::iter(readings).map(|(id, reading)| async move {
             turn.until_ready().await;
             let records = match reading.shared {
@@ -228,13 +229,16 @@ impl Sweeper {
             };
             match compared {
                 Ok(records) => {
-                    let owners: Owners = self.owners(before.clone());
                     if let Some(tally) = &mut swept.tally {
                         tally.take_records(&owners, &id, &records);
                     }
                 }
                 Err(obstacle) => drop(swept.obstacle.get_or_insert(obstacle)),
             }
+        }
+        if let Some(tally) = &mut swept.tally {
+            // Reading took its time, and objects were made meanwhile.
+            tally.judge_again(&self.owners(before));
         }
     }
 
