@@ -202,6 +202,39 @@ pub struct RunOptions {
     pub log: LogOptions,
 }
 
+/// How a command for people sees the cluster: as the operator does whose settings these are.
+#[derive(Debug, Clone, Args)]
+pub struct SessionOptions {
+    /// Kubeconfig file (several as in KUBECONFIG); without it ~/.kube/config, or the pod's service account
+    #[arg(long = "kubeconfig", value_name = "PATH", env = "KUBECONFIG")]
+    pub kubeconfig: Option<OsString>,
+
+    /// Name of this cluster in the owner marks at the back-ends, as the operator has it; without it the UID of
+    /// namespace kube-system
+    #[arg(long, value_name = "ID", env = "HOSTWRIGHT_CLUSTER_ID", value_parser = Checked(values::cluster_id))]
+    pub cluster_id: Option<ClusterId>,
+
+    /// Namespace of the operator, where the Secrets of Providers live
+    #[arg(long, value_name = "NAME", env = "POD_NAMESPACE", default_value = "hostwright-system",
+          value_parser = Checked(values::namespace))]
+    pub operator_namespace: DnsLabel,
+
+    /// The only namespace that the operator serves; without it all are
+    #[arg(long, value_name = "NAME", env = "HOSTWRIGHT_WATCH_NAMESPACE", value_parser = Checked(values::namespace))]
+    pub watch_namespace: Option<DnsLabel>,
+}
+
+impl SessionOptions {
+    /// Paths of the kubeconfig, with the place where `kubectl` looks by itself.
+    pub fn kubeconfig(&self) -> Option<OsString> {
+        let named = self.kubeconfig.clone().filter(|paths| !paths.is_empty());
+        named.or_else(|| {
+            let usual = std::env::home_dir()?.join(".kube").join("config");
+            usual.is_file().then(|| usual.into_os_string())
+        })
+    }
+}
+
 /// Settings of the election of a leader among several replicas.
 #[derive(Debug, Clone, Args)]
 pub struct ElectionOptions {
