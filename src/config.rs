@@ -35,6 +35,8 @@ pub struct Arguments {
 pub enum Command {
     /// Run the operator.
     Run(Box<RunOptions>),
+    /// List what carries the mark of this cluster at the back-ends but belongs to no object, and say what to do
+    Orphans(OrphansOptions),
     /// Write the custom resource definitions, or compare them with files.
     Crds(CrdsOptions),
     /// Play the whole thing on this machine: real API server, simulated back-ends, three sites.
@@ -233,6 +235,39 @@ impl SessionOptions {
             usual.is_file().then(|| usual.into_os_string())
         })
     }
+}
+
+/// Settings of `orphans`.
+#[derive(Debug, Clone, Args)]
+pub struct OrphansOptions {
+    /// Look at this Provider only
+    #[arg(long, value_name = "NAME")]
+    pub provider: Option<String>,
+
+    /// Delete this one, named as the list shows it; asks first
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["provider", "output"])]
+    pub delete: Option<String>,
+
+    /// Do not ask before the deletion
+    #[arg(long, requires = "delete")]
+    pub yes: bool,
+
+    /// How the list is written
+    #[arg(short, long, value_enum, default_value = "text")]
+    pub output: OutputFormat,
+
+    /// How the cluster is seen.
+    #[command(flatten)]
+    pub session: SessionOptions,
+}
+
+/// How a command writes what it found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum OutputFormat {
+    /// For people.
+    Text,
+    /// For programs.
+    Json,
 }
 
 /// Settings of the election of a leader among several replicas.

@@ -32,6 +32,10 @@ use crate::api::{DnsZone, PAUSED_ANNOTATION, Plan, Provider, WordPressSite};
 use crate::domain::{ClusterId, ObjectUid, OwnerMark, Vmid};
 use crate::runtime::metrics::{Metrics, SweepResult};
 
+pub use compare::covering;
+pub use look::tally_of_containers;
+pub use zones::base_domains;
+
 use findings::{Findings, Found, Obstacle};
 use inventory::{Owners, Tally};
 use roll::Roll;
