@@ -24,6 +24,7 @@ async fn main() -> ExitCode {
     let result = match Arguments::from_process().command {
         Command::Run(options) => run(*options).await,
         Command::Crds(options) => crds(&options),
+        Command::Orphans(options) => return orphans(&options).await,
         #[cfg(feature = "sim")]
         Command::Bench(options) => bench(options).await,
         #[cfg(feature = "sim")]
@@ -178,6 +179,16 @@ async fn bench(options: hostwright::config::BenchOptions) -> Result<(), Failure>
         limit: LIMIT,
     };
     Ok(hostwright::stage::bench::bench(&settings).await?)
+}
+
+async fn orphans(options: &hostwright::config::OrphansOptions) -> ExitCode {
+    match hostwright::commands::orphans::orphans(options, &mut std::io::stdout()).await {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            eprintln!("hostwright: {error}");
+            ExitCode::FAILURE
+        }
+    }
 }
 
 fn crds(options: &CrdsOptions) -> Result<(), Failure> {

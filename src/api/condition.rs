@@ -31,6 +31,8 @@ pub mod kinds {
     pub const RECORDS_IN_SYNC: &str = "RecordsInSync";
     /// The parent zone delegates to our name servers, and they answer. Only with `verifyNameservers`.
     pub const NAMESERVERS_VERIFIED: &str = "NameserversVerified";
+    /// The last sweep read all that it compares.
+    pub const SWEPT: &str = "Swept";
 }
 
 /// Reasons: constant words, details go into the message.
@@ -117,6 +119,10 @@ pub mod reasons {
     pub const DRIFT_REPAIRED: &str = "DriftRepaired";
     /// Something outside carries the mark of this cluster, but of no object that there is.
     pub const ORPHANS_FOUND: &str = "OrphansFound";
+    /// Everything at the back-end was read and compared with what is known.
+    pub const SWEPT: &str = "Swept";
+    /// A list is empty in which something of ours shall stand: it is not believed.
+    pub const EMPTY_LIST: &str = "EmptyList";
     /// Left outside as it is, by `deletionPolicy: Retain`.
     pub const RETAINED: &str = "Retained";
 }

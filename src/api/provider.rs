@@ -1,6 +1,7 @@
 //! `Provider`: one back-end instance.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{CustomResource, KubeSchema};
@@ -70,7 +71,27 @@ impl ProviderSpec {
         let ispconfig = self.ispconfig.as_ref().map(|settings| &settings.zones);
         ispconfig.or(self.cloudflare.as_ref().map(|settings| &settings.zones))
     }
+
+    /// How often everything at the back-end is read and compared. What is no such text, which the schema refuses,
+    /// stands for the default.
+    pub fn sweep_every(&self) -> Duration {
+        let every = |text: &str| {
+            let (number, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+            let seconds = match unit {
+                "s" => 1,
+                "m" => 60,
+                "h" => 60 * 60,
+                _ => return None,
+            };
+            let number = number.parse::<u32>().ok().filter(|number| *number > 0)?;
+            Some(Duration::from_secs(u64::from(number) * seconds))
+        };
+        every(&self.sweep_interval).unwrap_or(SWEEP_DEFAULT)
+    }
 }
+
+/// What [`default_sweep_interval`] says.
+const SWEEP_DEFAULT: Duration = Duration::from_secs(5 * 60);
 
 /// Five minutes: a drift shows within a few minutes, and a bulk read of each back-end in that time costs it nothing.
 fn default_sweep_interval() -> String {
@@ -527,14 +548,47 @@ pub struct ProviderStatus {
     pub conditions: Vec<Condition>,
 }
 
-/// What a sweep found at a back-end.
+/// What a sweep found at a back-end: containers at a container host, hosts at a proxy, zones and the records in those
+/// that belong to an object or hold the names of sites at a DNS host.
 #[derive(KubeSchema, Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Inventory {
     /// Containers, hosts, zones or records that belong to an object.
     pub owned: i32,
-    /// Those that carry the mark of this cluster, but of no object that there is. `hostwright orphans` lists them.
+    /// Those that carry the mark of this cluster, but of no object that there is. `hostwright orphans` lists them. Always 0 where records carry no mark (ispconfig), and where the operator serves one namespace only: it cannot tell.
     pub orphaned: i32,
     /// Those that are somebody else's.
     pub foreign: i32,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sweeps_come_as_often_as_the_text_says() {
+        let every = |text: &str| {
+            let spec = serde_json::json!({"credentials": {"secretName": "a"}, "sweepInterval": text});
+            serde_json::from_value::<ProviderSpec>(spec)
+                .unwrap()
+                .sweep_every()
+                .as_secs()
+        };
+        assert_eq!(
+            [every("30s"), every("5m"), every("1h"), every("99999h")],
+            [30, 300, 3_600, 359_996_400]
+        );
+        assert_eq!(
+            [
+                every(""),
+                every("s"),
+                every("0s"),
+                every("5"),
+                every("5ü"),
+                every("-1s")
+            ],
+            [300; 6]
+        );
+        assert_eq!(every(&default_sweep_interval()), SWEEP_DEFAULT.as_secs());
+    }
 }

@@ -10,4 +10,5 @@ pub mod operator;
 pub mod provider;
 pub mod runner;
 pub mod shared_read;
+pub mod sweeper;
 pub mod wordpress_site;

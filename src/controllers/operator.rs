@@ -8,18 +8,21 @@ use kube::core::DeserializeGuard;
 use kube::runtime::reflector::{self, Store as Cache};
 use kube::runtime::watcher;
 use kube::{Api, Client, ResourceExt};
+use tokio::sync::mpsc;
 
 use super::connections::{Connections, InstallWake, Sources};
 use super::dns_zone::ZoneKind;
 use super::dns_zone::claims::Claims;
 use super::ledger::Ledger;
 use super::provider::ProviderKind;
-use super::runner::{self, Events, Kind, Pace, Poker, Runner, Schedule, Store};
+use super::runner::{self, Events, Kind, Managed, Pace, Poker, Runner, Schedule, Store};
+use super::sweeper::Sweeper;
+use super::sweeper::roll::Roll;
 use super::wordpress_site::SiteKind;
 use crate::api::{DnsZone, Plan, Provider, WordPressSite};
 use crate::domain::{ClusterId, OwnerMark};
 use crate::providers::fence::Fence;
-use crate::runtime::metrics::Metrics;
+use crate::runtime::metrics::{Kind as MetricKind, Metrics};
 use crate::runtime::shutdown::Shutdown;
 
 /// Settings of the controllers.
@@ -73,6 +76,17 @@ pub async fn run(
         providers: provider_poker,
     };
     let (site_kind, zone_kind, provider_kind) = kinds(&client, &settings, &metrics, &caches, &pokers);
+    let roll = Arc::new(Roll::new(sites.clone(), zones.clone()));
+    let sweeper = sweeper(
+        &client,
+        &settings,
+        &metrics,
+        &caches,
+        &pokers,
+        &roll,
+        (&zone_kind, &provider_kind),
+    );
+    let (swept_providers, provider_names) = mpsc::unbounded_channel();
     let site_runner = runner_of(&client, site_kind, site_schedule, &metrics, &settings);
     let zone_runner = runner_of(&client, zone_kind, zone_schedule, &metrics, &settings);
     let provider_runner = runner_of(&client, provider_kind, provider_schedule, &metrics, &settings);
@@ -90,13 +104,18 @@ pub async fn run(
         plans_writer,
         secrets_writer,
     ));
-    let provider_changes = provider_waker(
+    let mut provider_changes = provider_waker(
         sites.clone(),
         zones.clone(),
         providers.clone(),
         caches.plans.clone(),
         pokers,
     );
+    let provider_changes = move |provider: &Provider, change| {
+        provider_changes(provider, change);
+        // The receiver goes only when the sweeps end.
+        let _ = swept_providers.send(provider.name_any());
+    };
     let site_api = served::<WordPressSite>(&client, &settings);
     let zone_api = served::<DnsZone>(&client, &settings);
     let provider_api = Api::<DeserializeGuard<Provider>>::all(client.clone());
@@ -122,7 +141,7 @@ pub async fn run(
             site_runner,
             site_api,
             (sites, sites_writer),
-            |_: &WordPressSite, _| {},
+            departures(&roll),
             site_pokes,
             settings.concurrency,
             stopped(shutdown.clone()),
@@ -131,12 +150,12 @@ pub async fn run(
             zone_runner,
             zone_api,
             (zones, zones_writer),
-            |_: &DnsZone, _| {},
+            departures(&roll),
             zone_pokes,
             settings.concurrency,
-            stopped(shutdown),
+            stopped(shutdown.clone()),
         );
-        tokio::join!(site_run, zone_run);
+        tokio::join!(site_run, zone_run, sweeper.run(provider_names, stopped(shutdown)));
     };
     tokio::join!(provider_run, object_runs);
     waking.abort();
@@ -222,8 +241,51 @@ fn kinds(
     let provider_kind = ProviderKind {
         connections,
         namespace: settings.watch_namespace.clone(),
+        findings: Arc::default(),
     };
     (Arc::new(site_kind), Arc::new(zone_kind), Arc::new(provider_kind))
+}
+
+/// The sweeper, which shares connections with the passes of all kinds.
+fn sweeper(
+    client: &Client,
+    settings: &Settings,
+    metrics: &Metrics,
+    caches: &Caches,
+    pokers: &Pokers,
+    roll: &Arc<Roll>,
+    (zone_kind, provider_kind): (&Arc<ZoneKind>, &Arc<ProviderKind>),
+) -> Arc<Sweeper> {
+    Arc::new(Sweeper {
+        cluster: settings.cluster.clone(),
+        namespace: settings.watch_namespace.clone(),
+        providers: caches.providers.clone(),
+        plans: caches.plans.clone(),
+        roll: Arc::clone(roll),
+        connections: Arc::clone(&provider_kind.connections),
+        zone_kind: Arc::clone(zone_kind),
+        findings: Arc::clone(&provider_kind.findings),
+        site_poker: pokers.sites.clone(),
+        zone_poker: pokers.zones.clone(),
+        provider_poker: pokers.providers.clone(),
+        events: Events::start(
+            client.clone(),
+            MetricKind::Provider,
+            metrics.clone(),
+            Arc::clone(&settings.fence),
+        ),
+        metrics: metrics.clone(),
+    })
+}
+
+/// Takes note of objects that are gone.
+fn departures<K: Managed>(roll: &Arc<Roll>) -> impl FnMut(&K, runner::Change) + Send + use<K> {
+    let roll = Arc::clone(roll);
+    move |object: &K, change| {
+        if change == runner::Change::Gone {
+            roll.went(object.uid());
+        }
+    }
 }
 
 async fn stopped(shutdown: Shutdown) {

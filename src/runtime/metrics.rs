@@ -17,6 +17,7 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
 use super::process::ProcessCollector;
+use crate::api::Inventory;
 use crate::providers::gate::{CallRecord, Meter};
 
 /// Content type of [`Metrics::encode`].
@@ -123,6 +124,28 @@ label! {
     }
 }
 
+label! {
+    /// How a sweep over everything at a back-end ended.
+    SweepResult {
+        /// All was read and compared.
+        Ok = "ok",
+        /// Something could not be read, or was not believed: nothing followed from it.
+        Failed = "failed",
+    }
+}
+
+label! {
+    /// Whose something at a back-end is.
+    InventoryState {
+        /// An object's.
+        Owned = "owned",
+        /// It carries the mark of this cluster, but of no object that there is.
+        Orphaned = "orphaned",
+        /// Somebody else's.
+        Foreign = "foreign",
+    }
+}
+
 impl WriteResult {
     /// The label of a finished write.
     pub fn of<T>(result: &Result<T, kube::Error>) -> Self {
@@ -150,6 +173,18 @@ struct WriteLabels {
     kind: Kind,
     verb: WriteVerb,
     result: WriteResult,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct SweepLabels {
+    provider: String,
+    result: SweepResult,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct InventoryLabels {
+    provider: String,
+    state: InventoryState,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -194,6 +229,8 @@ struct Shared {
     api_writes: Family<WriteLabels, Counter>,
     api_reads: Family<KindLabels, Counter>,
     leader: Gauge,
+    sweeps: Family<SweepLabels, Counter>,
+    inventory: Family<InventoryLabels, Gauge>,
     depths: Mutex<Vec<(Kind, Depth)>>,
     providers: Mutex<BTreeSet<String>>,
 }
@@ -218,6 +255,8 @@ impl Metrics {
             api_writes: Family::default(),
             api_reads: Family::default(),
             leader: Gauge::default(),
+            sweeps: Family::default(),
+            inventory: Family::default(),
             depths: Mutex::default(),
             providers: Mutex::default(),
         };
@@ -272,6 +311,44 @@ impl Metrics {
     /// This process acts, or stands by.
     pub fn leads(&self, leads: bool) {
         self.shared.leader.set(i64::from(leads));
+    }
+
+    /// A sweep over everything at a Provider has ended.
+    pub fn sweep(&self, provider: &str, result: SweepResult) {
+        let provider = self.provider_label(provider);
+        self.shared
+            .sweeps
+            .get_or_create(&SweepLabels { provider, result })
+            .inc();
+    }
+
+    /// What stands at a Provider.
+    pub fn inventory(&self, provider: &str, inventory: &Inventory) {
+        let provider = self.provider_label(provider);
+        for (state, count) in [
+            (InventoryState::Owned, inventory.owned),
+            (InventoryState::Orphaned, inventory.orphaned),
+            (InventoryState::Foreign, inventory.foreign),
+        ] {
+            let provider = provider.clone();
+            let gauge = self
+                .shared
+                .inventory
+                .get_or_create(&InventoryLabels { provider, state });
+            gauge.set(i64::from(count));
+        }
+    }
+
+    /// Nobody sweeps the Provider any more.
+    pub fn no_inventory(&self, provider: &str) {
+        for state in [
+            InventoryState::Owned,
+            InventoryState::Orphaned,
+            InventoryState::Foreign,
+        ] {
+            let provider = provider.to_owned();
+            self.shared.inventory.remove(&InventoryLabels { provider, state });
+        }
     }
 
     /// Everything as OpenMetrics text, of the type [`CONTENT_TYPE`].
@@ -347,6 +424,16 @@ impl Shared {
             "leader",
             "1 while this replica acts, 0 while it stands by",
             self.leader.clone(),
+        );
+        registry.register(
+            "sweeps",
+            "Sweeps over everything at a back-end",
+            self.sweeps.clone(),
+        );
+        registry.register(
+            "inventory",
+            "What stands at a back-end, by whose it is",
+            self.inventory.clone(),
         );
         let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
         registry.register("build", "Version of the operator", build);

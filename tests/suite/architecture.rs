@@ -239,6 +239,15 @@ fn the_parts_of_the_crate_name_only_what_is_below_them() {
             "providers" => Some(&["providers", "domain"]),
             "sim" => Some(&["sim"]),
             "controllers" => Some(&["controllers", "api", "domain", "providers", "runtime", "config"]),
+            "commands" => Some(&[
+                "commands",
+                "controllers",
+                "api",
+                "domain",
+                "providers",
+                "runtime",
+                "config",
+            ]),
             "runtime" => Some(&["runtime", "api", "domain", "providers"]),
             _ => None,
         }

@@ -59,6 +59,7 @@ pub(super) fn connection(
     meter: Arc<dyn Meter>,
     fence: Arc<dyn Fence>,
     wake: InstallWake,
+    read_only: bool,
 ) -> Result<Connection, Refusal> {
     let input = Input {
         name: provider.name_any(),
@@ -74,8 +75,13 @@ pub(super) fn connection(
         max_concurrent: u32::try_from(limits.max_concurrent).unwrap_or(1),
         requests_per_second: per_second,
     };
-    let gate = Gate::new(input.name.clone(), limits, Arc::clone(&meter)).fenced(fence);
-    let gate = Arc::new(gate);
+    let gate = || match read_only {
+        true => Gate::new(input.name.clone(), limits, Arc::clone(&meter)).read_only(),
+        false => Gate::new(input.name.clone(), limits, Arc::clone(&meter)),
+    };
+    // A gate of its own: sites that do not answer must not open the breaker of the proxy's API.
+    let edge_gate = Arc::new(gate());
+    let gate = Arc::new(gate().fenced(fence));
     let spec = &provider.spec;
     let vendors = (
         &spec.proxmox,
@@ -85,11 +91,7 @@ pub(super) fn connection(
     );
     match vendors {
         (Some(settings), None, None, None) => input.proxmox(settings, gate, wake),
-        (None, Some(settings), None, None) => {
-            // A gate of its own: sites that do not answer must not open the breaker of the proxy's API.
-            let edge_gate = Arc::new(Gate::new(input.name.clone(), limits, meter));
-            input.nginx_proxy_manager(settings, gate, edge_gate)
-        }
+        (None, Some(settings), None, None) => input.nginx_proxy_manager(settings, gate, edge_gate),
         (None, None, Some(settings), None) => input.cloudflare(settings, gate),
         (None, None, None, Some(settings)) => input.ispconfig(settings, gate),
         _ => Err(input.invalid("set exactly one of proxmox, nginxProxyManager, cloudflare, ispconfig")),

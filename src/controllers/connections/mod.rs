@@ -174,6 +174,7 @@ pub struct Connections {
     meter: Arc<dyn Meter>,
     fence: Arc<dyn Fence>,
     wake: InstallWake,
+    read_only: bool,
     live: Mutex<HashMap<String, Live>>,
 }
 
@@ -185,7 +186,17 @@ impl Connections {
             meter,
             fence,
             wake,
+            read_only: false,
             live: Mutex::default(),
+        }
+    }
+
+    /// The same, but every call that could leave a trace outside is refused before it is sent: for dry runs.
+    #[must_use]
+    pub fn read_only(self) -> Self {
+        Self {
+            read_only: true,
+            ..self
         }
     }
 
@@ -223,6 +234,7 @@ impl Connections {
             Arc::clone(&self.meter),
             Arc::clone(&self.fence),
             Arc::clone(&self.wake),
+            self.read_only,
         );
         let entry = Live {
             provider: provider_version,
@@ -394,13 +406,18 @@ impl Dns {
             let mut zones = self.records.lock().unwrap_or_else(PoisonError::into_inner);
             Arc::clone(zones.entry(zone.clone()).or_default())
         };
-        let read = || async {
-            let mut index = RecordIndex::new();
-            for record in self.dns.records(zone).await? {
-                index.entry(record.spec.name.clone()).or_default().push(record);
-            }
-            Ok(index)
-        };
-        shared.get(max_age, read).await
+        shared.get(max_age, || self.read_records(zone)).await
+    }
+
+    /// Every record of a zone, from a read of its own that nobody shares.
+    ///
+    /// # Errors
+    /// That of the read.
+    pub async fn read_records(&self, zone: &ZoneId) -> Result<RecordIndex, ProviderError> {
+        let mut index = RecordIndex::new();
+        for record in self.dns.records(zone).await? {
+            index.entry(record.spec.name.clone()).or_default().push(record);
+        }
+        Ok(index)
     }
 }

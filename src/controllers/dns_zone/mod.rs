@@ -12,6 +12,7 @@ mod plan;
 mod remove;
 mod report;
 mod resolve;
+pub mod settled;
 #[cfg(test)]
 mod tests;
 mod verdict;

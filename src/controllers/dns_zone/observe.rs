@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use super::resolve::Resolved;
+use super::settled::{as_left, is_settled};
 use super::zone::{Observed, Proofs, Steady, Terms};
 use super::{ZoneKind, ZoneSubject};
-use crate::api::condition::{is_true, kinds};
 use crate::api::{DeletionPolicy, DnsZoneStatus};
 use crate::controllers::connections::Dns;
 use crate::controllers::fact::Fact;
@@ -33,7 +33,7 @@ impl ZoneKind {
         };
         known.rival = self.claims.rival(&subject.uid());
         if known.rival.is_none() || subject.deleting {
-            if !subject.deleting && !subject.precise && settled(&subject.status, &terms) {
+            if !subject.deleting && !subject.precise && is_settled(&subject.status, &terms) {
                 known.steady = Some(steady(&subject.status, &terms, &dns).await);
             } else {
                 self.look_outside(subject, &terms, &dns, &mut known).await;
@@ -89,30 +89,13 @@ async fn find(
     }
 }
 
-/// Whether bulk reads can tell that nothing is to be done.
-fn settled(status: &DnsZoneStatus, terms: &Terms) -> bool {
-    is_true(&status.conditions, kinds::READY)
-        && is_true(&status.conditions, kinds::SYNCED)
-        && status.records_digest.as_ref() == Some(&terms.digest)
-        && !terms.suspended
-}
-
 async fn steady(status: &DnsZoneStatus, terms: &Terms, dns: &Dns) -> Steady {
     let zones = match dns.zone_list.all(dns.dns.as_ref(), STEADY_AGE).await {
         Ok(zones) => zones,
         Err(error) => return Steady::Unknown(error),
     };
     match zones.get(&terms.spec.name) {
-        Some(zone) if as_left(status, terms, zone) => Steady::Agrees,
+        Some(zone) if as_left(status, &terms.spec, terms.abilities, zone) => Steady::Agrees,
         _ => Steady::Differs,
     }
-}
-
-/// Whether a zone in a list is as we left it. Where there is a serial, it tells of changes to records too.
-fn as_left(status: &DnsZoneStatus, terms: &Terms, zone: &Zone) -> bool {
-    let soa = zone.soa.as_ref().is_none_or(|soa| *soa == terms.spec.soa);
-    status.zone_id.as_deref() == Some(&zone.id.0)
-        && (zone.active == terms.spec.active || !terms.abilities.suspends)
-        && (soa || !terms.abilities.authority)
-        && zone.serial.map(i64::from) == status.serial
 }

@@ -232,20 +232,12 @@ fn sync(
     records: &[Record],
     observed: &Observed,
 ) -> ZonePlan {
-    let mut seen = records.to_vec();
-    adopt(&mut verdict, terms, &mut seen);
-    let wanted: Vec<_> = terms
-        .wanted
-        .iter()
-        .map(|wanted| (wanted.index, wanted.spec.clone()))
-        .collect();
-    let ours = |record: &Record| record.mark.as_ref() == Some(&terms.owner);
     let Diff {
         changes,
         conflicts,
         foreign,
         ..
-    } = diff(&wanted, &seen, ours);
+    } = compared(&mut verdict, terms, records);
     verdict.foreign = Some(foreign);
     verdict.errors = super::report::errors(terms, &conflicts, &observed.failed);
     // What a back-end refused a moment ago is not tried twice in one pass.
@@ -262,6 +254,35 @@ fn sync(
         verdict.proofs.creating = BTreeSet::new();
     }
     in_sync(verdict, terms, zone, observed)
+}
+
+/// What has to change in the zone's records, by what the verdict proves ours.
+fn compared(verdict: &mut Verdict, terms: &Terms, records: &[Record]) -> Diff<Option<usize>> {
+    let mut seen = records.to_vec();
+    adopt(verdict, terms, &mut seen);
+    let wanted: Vec<_> = terms
+        .wanted
+        .iter()
+        .map(|wanted| (wanted.index, wanted.spec.clone()))
+        .collect();
+    diff(&wanted, &seen, |record: &Record| {
+        record.mark.as_ref() == Some(&terms.owner)
+    })
+}
+
+/// Whether the records of a settled zone are not as they were left: one that shall be is missing or different, or
+/// there is one too many, of ours or of others.
+pub(super) fn has_drifted(terms: &Terms, status: &DnsZoneStatus, records: &[Record]) -> bool {
+    let mut verdict = Verdict::of(status);
+    verdict.proofs = Proofs::of(status);
+    verdict.origin = status.origin;
+    let diff = compared(&mut verdict, terms, records);
+    // What stands in the way of a default record is no error, and was seen before.
+    let in_the_way = diff.conflicts.iter().any(|(index, _)| index.is_some());
+    let foreign = status
+        .foreign_records
+        .and_then(|count| usize::try_from(count).ok());
+    !diff.changes.is_empty() || in_the_way || foreign.unwrap_or_default() != diff.foreign
 }
 
 /// Fills our mark into records that are proven ours without one; and with leave to adopt, records that are exactly

@@ -88,12 +88,7 @@ impl ZoneKind {
             shown: spec.zone.trim_end_matches('.').to_owned(),
             created_at: subject.object.creation_timestamp().map(|time| time.0),
             digest: digest(&wanted),
-            spec: ZoneSpec {
-                soa: soa(dns, &zone)?,
-                name: zone,
-                active: !spec.suspended,
-                customer: spec.owner.clone(),
-            },
+            spec: zone_spec(spec, dns, zone)?,
             wanted,
             refused,
             quota: (spec.records.len(), limit),
@@ -162,6 +157,16 @@ fn kind(kind: ZoneRecordType) -> RecordKind {
         ZoneRecordType::Srv => RecordKind::Srv,
         ZoneRecordType::Txt => RecordKind::Txt,
     }
+}
+
+/// What the zone itself shall be.
+pub(super) fn zone_spec(spec: &DnsZoneSpec, dns: &Dns, name: Fqdn) -> Result<ZoneSpec, Refusal> {
+    Ok(ZoneSpec {
+        soa: soa(dns, &name)?,
+        name,
+        active: !spec.suspended,
+        customer: spec.owner.clone(),
+    })
 }
 
 /// The zone's start of authority by the Provider's settings.

@@ -12,9 +12,11 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::ResourceExt;
 
 use super::connections::Connections;
 use super::runner::{Acted, Kind, Next, Outcome, Plan, Subject, after_failure};
+use super::sweeper::findings::Findings;
 use crate::api::{Provider, ProviderStatus};
 use crate::providers::ProviderError;
 use crate::runtime::metrics::Kind as MetricKind;
@@ -27,21 +29,21 @@ pub struct ProviderKind {
     pub connections: Arc<Connections>,
     /// The only namespace that is served; all when absent.
     pub namespace: Option<String>,
+    /// What sweeps found.
+    pub findings: Arc<Findings>,
 }
 
-impl ProviderKind {
-    /// Whether anything that this operator serves may use the Provider. Two operators that serve a namespace each
-    /// would otherwise both ask, and both write, about Providers that are none of their business.
-    fn serves(&self, provider: &Provider) -> bool {
-        let Some(served) = &self.namespace else {
-            return true;
-        };
-        provider
-            .spec
-            .allowed_namespaces
-            .iter()
-            .any(|allowed| allowed == "*" || allowed == served)
-    }
+/// Whether anything in the namespace that an operator serves may use the Provider. Two operators that serve a namespace
+/// each would otherwise both ask, and both write, about Providers that are none of their business.
+pub fn serves(provider: &Provider, namespace: Option<&str>) -> bool {
+    let Some(served) = namespace else {
+        return true;
+    };
+    provider
+        .spec
+        .allowed_namespaces
+        .iter()
+        .any(|allowed| allowed == "*" || allowed == served)
 }
 
 impl fmt::Debug for ProviderKind {
@@ -79,10 +81,12 @@ impl Kind for ProviderKind {
     }
 
     async fn observe(&self, subject: &Subject<Self>, _: Option<Sight>) -> Option<Sight> {
-        if !self.serves(&subject.object) {
+        if !serves(&subject.object, self.namespace.as_deref()) {
             return None;
         }
-        Some(observe::look(&self.connections, &subject.object).await)
+        let mut sight = observe::look(&self.connections, &subject.object).await;
+        sight.found = self.findings.of(&subject.object.name_any(), &subject.uid());
+        Some(sight)
     }
 
     fn plan(

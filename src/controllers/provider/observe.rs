@@ -4,6 +4,7 @@ use kube::ResourceExt;
 
 use crate::api::Provider;
 use crate::controllers::connections::{Connections, Refusal};
+use crate::controllers::sweeper::findings::Found;
 use crate::providers::{Health, ProviderError};
 
 /// What one look at a back-end came to.
@@ -13,6 +14,8 @@ pub struct Sight {
     pub kind: &'static str,
     /// No connection, no answer, or how it is.
     pub result: Result<Result<Health, ProviderError>, Refusal>,
+    /// What the last sweep since the start found.
+    pub found: Option<Found>,
 }
 
 /// One look.
@@ -21,10 +24,12 @@ pub async fn look(connections: &Connections, provider: &Provider) -> Sight {
         Err(refusal) => Sight {
             kind: "",
             result: Err(refusal),
+            found: None,
         },
         Ok(connection) => Sight {
             kind: connection.kind,
             result: Ok(connection.health.check().await),
+            found: None,
         },
     }
 }

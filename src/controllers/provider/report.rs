@@ -10,6 +10,7 @@ use crate::api::ProviderStatus;
 use crate::api::condition::{Finding, State, kinds, merge, reasons};
 use crate::controllers::judgement::reason_of;
 use crate::controllers::runner::Subject;
+use crate::controllers::sweeper::findings::Found;
 use crate::providers::Health;
 
 /// Milliseconds below which a latency is that of a neighbour: a busy machine makes ten of one, which is no news.
@@ -27,12 +28,23 @@ pub fn status(subject: &Subject<ProviderKind>, sight: Option<&Sight>, now: Times
     if !sight.kind.is_empty() {
         status.type_ = Some(sight.kind.to_owned());
     }
-    let findings = match &sight.result {
+    let mut findings = match &sight.result {
         Err(refusal) => unusable(&mut status, refusal.reason, &refusal.message),
         Ok(Err(error)) => unusable(&mut status, reason_of(error), error.message()),
         Ok(Ok(health)) => healthy(&mut status, health),
     };
+    findings.extend(sight.found.as_ref().map(Found::finding));
     status.conditions = merge(&old.conditions, &findings, generation, now);
+    match &sight.found {
+        Some(found) => status.inventory = found.inventory.or(old.inventory),
+        // Before the first sweep since the start, what an earlier one said stands.
+        None => status.conditions.extend(
+            old.conditions
+                .iter()
+                .filter(|condition| condition.type_ == kinds::SWEPT)
+                .cloned(),
+        ),
+    }
     status
 }
 

@@ -68,6 +68,18 @@ impl Events {
         self.send(event, regarding);
     }
 
+    /// Says that something of ours stands outside that belongs to nobody any more.
+    pub fn orphans(&self, regarding: &ObjectReference, words: String) {
+        let event = Event {
+            type_: EventType::Warning,
+            reason: reasons::ORPHANS_FOUND.to_owned(),
+            note: Some(note(words)),
+            action: "Sweep".to_owned(),
+            secondary: None,
+        };
+        self.send(event, regarding);
+    }
+
     /// Sends one event for every change that matters from `old` to `new`.
     pub fn changes(&self, regarding: &ObjectReference, old: &[Condition], new: &[Condition]) {
         for event in between(old, new) {
@@ -99,7 +111,8 @@ fn between(old: &[Condition], new: &[Condition]) -> Vec<Event> {
             .is_some_and(|c| c.status == now.status && c.reason == now.reason);
         let good = now.status == if kind == kinds::STALLED { "False" } else { "True" };
         // "Could act" is news only after it could not.
-        let first_success = good && kind != kinds::READY && before.as_ref().is_none_or(|c| c.status != "False");
+        let first_success =
+            good && kind != kinds::READY && before.as_ref().is_none_or(|c| c.status != "False");
         // Made within one pass and without any trouble on the way: the object itself says so, and an event more would
         // cost the API server as much as the whole status.
         let in_one_go = good && kind == kinds::READY && before.as_ref().is_none_or(|c| c.status == "Unknown");

@@ -26,7 +26,7 @@ use crate::runtime::metrics::{Metrics, PassResult};
 
 pub use events::Events;
 pub use kind::{Acted, Kind, Managed, Next, Outcome, Plan, Subject};
-pub use schedule::{Pace, Schedule, Turn};
+pub use schedule::{Pace, Schedule, Turn, jittered};
 pub use store::{Store, StoreError, trimmed};
 pub use watch::{Change, Poker, run, secondary};
 

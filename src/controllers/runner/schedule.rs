@@ -43,6 +43,8 @@ struct Entry<K> {
     due: Instant,
     /// Something happened that the pass under way may have missed.
     poked: bool,
+    /// The next pass shall look precisely.
+    closely: bool,
     polls: u32,
     failures: u32,
     generation: Option<i64>,
@@ -56,6 +58,7 @@ impl<K> Default for Entry<K> {
         Self {
             due: Instant::now(),
             poked: false,
+            closely: false,
             polls: 0,
             failures: 0,
             generation: None,
@@ -125,6 +128,14 @@ impl<K: Managed> Schedule<K> {
         }
     }
 
+    /// As [`Schedule::poke`], and the next pass looks precisely.
+    pub fn poke_closely(&self, uid: &str) {
+        self.poke(uid);
+        if let Some(entry) = self.lock().get_mut(uid) {
+            entry.closely = true;
+        }
+    }
+
     /// What to do about a trigger. `asked` is the value of the annotation that asks for a pass.
     pub fn turn(&self, cached: Arc<K>, asked: Option<&str>) -> Turn<K> {
         let mut entries = self.lock();
@@ -149,7 +160,7 @@ impl<K: Managed> Schedule<K> {
             entry.failures = 0;
             entry.due = Instant::now();
         }
-        let precise = asked.is_some() && entry.annotations.as_deref() != asked;
+        let precise = (asked.is_some() && entry.annotations.as_deref() != asked) || entry.closely;
         entry.annotations = asked.map(str::to_owned);
         let wait = entry.due.saturating_duration_since(Instant::now());
         // A millisecond is below the resolution of the controller's timer.
@@ -157,6 +168,7 @@ impl<K: Managed> Schedule<K> {
             return Turn::Echo(wait);
         }
         entry.poked = false;
+        entry.closely = false;
         Turn::Pass { object, precise }
     }
 
@@ -234,7 +246,7 @@ fn growing(min: Duration, max: Duration, turns: u32) -> Duration {
 }
 
 /// Up to a tenth more, different for each object and the same for one, so that many do not come at once.
-fn jittered(wait: Duration, uid: &str) -> Duration {
+pub fn jittered(wait: Duration, uid: &str) -> Duration {
     let sum = uid.bytes().fold(0_u32, |sum, byte| {
         sum.wrapping_mul(31).wrapping_add(u32::from(byte))
     });
@@ -273,6 +285,28 @@ mod tests {
         assert_eq!(schedule.due(), 1);
         schedule.forget("1");
         assert_eq!(schedule.due(), 0);
+    }
+
+    #[test]
+    fn a_close_look_is_taken_once_and_never_missed() {
+        let schedule = Schedule::<Plan>::new(Pace::default());
+        schedule.notice(&object("1"));
+        let precise = || match schedule.turn(object("1"), None) {
+            Turn::Pass { precise, .. } => Some(precise),
+            Turn::Echo(_) => None,
+        };
+        assert_eq!(precise(), Some(false));
+        schedule.poke_closely("1");
+        assert_eq!(
+            schedule.next("1", Next::Settled),
+            Duration::ZERO,
+            "asked for during a pass"
+        );
+        assert_eq!(precise(), Some(true));
+        schedule.next("1", Next::Settled);
+        assert_eq!(precise(), None, "it is not due");
+        schedule.poke("1");
+        assert_eq!(precise(), Some(false), "the close look was taken");
     }
 
     #[test]

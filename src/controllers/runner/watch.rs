@@ -51,6 +51,12 @@ impl<K: Managed> Poker<K> {
         let _ = self.queue.send(object.clone());
     }
 
+    /// Asks for a pass of the object now that does not content itself with bulk reads.
+    pub fn poke_closely(&self, object: &ObjectRef<K>, uid: &str) {
+        self.schedule.poke_closely(uid);
+        let _ = self.queue.send(object.clone());
+    }
+
     /// Asks for a pass of every cached object that matches.
     pub fn poke_where(&self, cache: &Cache<K>, matches: impl Fn(&K) -> bool) {
         for object in cache.state().iter().filter(|object| matches(object)) {

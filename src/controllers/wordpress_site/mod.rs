@@ -11,6 +11,7 @@ mod report;
 mod reserve;
 mod resolve;
 mod secret;
+pub mod settled;
 mod site;
 #[cfg(test)]
 mod tests;

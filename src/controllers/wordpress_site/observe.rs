@@ -1,20 +1,19 @@
 //! Reading: what is still unknown and needed, in parallel, and never a write.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::{join, join_all};
 use kube::ResourceExt;
 
-use super::plan::{is_quiet, only_a_place_awaited, only_install_awaited, only_snapshot_missing};
+use super::plan::{only_a_place_awaited, only_install_awaited, only_snapshot_missing};
 use super::resolve::{Backends, Resolved};
+use super::settled;
 use super::site::{NameCheck, Observed, Reservation, Steady, Terms, Vacancy};
 use super::{SiteKind, SiteSubject};
 use crate::api::condition::{is_true, kinds};
 use crate::api::{DeletionPolicy, WordPressSite, WordPressSiteStatus};
 use crate::controllers::fact::Fact;
-use crate::domain::dns::RecordName;
 use crate::domain::{DnsLabel, Fqdn};
 use crate::providers::container_host::{Operation, TaskId};
 use crate::providers::dns_host::ZoneId;
@@ -399,32 +398,15 @@ async fn steady(status: &WordPressSiteStatus, resolved: &Resolved) -> Steady {
         (Err(error), _, _) | (_, Err(error), _) | (_, _, Err(error)) => return Steady::Unknown(error),
     };
     let terms = &resolved.terms;
-    let guest = survey.guests.get(&reservation.vmid);
-    let runs = guest.is_some_and(|guest| {
-        let hinted = guest.owner_hint.as_ref() == Some(&terms.owner.uid);
-        let free = guest.lock.as_deref().is_none_or(is_quiet);
-        guest.is_container && hinted && guest.running != Some(false) && free
-    });
-    let served = proxy.hosts.get(&reservation.host).is_some_and(|host| {
-        let own = host.mark.as_ref() == Some(&terms.owner);
-        let forwards = host.spec.forward_address == std::net::IpAddr::V4(reservation.address);
-        own && forwards
-            && host.enabled
-            && !host.deviates
-            && host.problem.is_none()
-            && host.spec.certificate.is_some()
-    });
-    let wanted = terms.record(&reservation.host);
-    let own = |record: &&crate::providers::dns_host::Record| record.mark.as_ref() == Some(&terms.owner);
-    let named = records
-        .get(&RecordName::from(&reservation.host))
-        .is_some_and(|records| {
-            let ours: BTreeSet<_> = records.iter().filter(own).map(|record| &record.spec).collect();
-            ours.len() == 1 && ours.contains(&wanted)
-        });
+    let runs = settled::runs(&terms.owner, &reservation, &survey);
+    let served = settled::is_served(&terms.owner, &reservation, &proxy);
+    let named = settled::is_named(&terms.owner, &terms.record(&reservation.host), &records);
     match (runs, served, named) {
         (true, true, true) => Steady::Agrees {
-            node: guest.map(|guest| guest.node.clone()),
+            node: survey
+                .guests
+                .get(&reservation.vmid)
+                .map(|guest| guest.node.clone()),
         },
         (false, _, _) => Steady::Differs("the container".to_owned()),
         (_, false, _) => Steady::Differs("the proxy host".to_owned()),

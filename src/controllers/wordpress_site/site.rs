@@ -61,13 +61,7 @@ pub struct Terms {
 impl Terms {
     /// The record that its name needs.
     pub fn record(&self, host: &Fqdn) -> RecordSpec {
-        RecordSpec {
-            name: host.into(),
-            data: crate::providers::dns_host::RecordData::A(self.public_address),
-            // A proxied record has no time to live of its own.
-            ttl: (!self.dns_proxied).then_some(self.dns_ttl),
-            proxied: self.dns_proxied,
-        }
+        super::settled::record(host, self.public_address, self.dns_ttl, self.dns_proxied)
     }
 }
 

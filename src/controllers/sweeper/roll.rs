@@ -1,0 +1,76 @@
+//! Which objects there are, and which have gone a moment ago.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use kube::ResourceExt;
+use kube::runtime::reflector::{ObjectRef, Store as Cache};
+
+use crate::api::{DnsZone, WordPressSite};
+
+/// How long an object that is gone still owns what it left: lists are some seconds old, and what was removed last may
+/// still stand in one.
+const FAREWELL: Duration = Duration::from_secs(60);
+
+/// All objects that can own something outside.
+#[derive(Debug)]
+pub struct Roll {
+    sites: Cache<WordPressSite>,
+    zones: Cache<DnsZone>,
+    gone: Mutex<BTreeMap<String, Instant>>,
+}
+
+impl Roll {
+    /// Of these caches.
+    pub fn new(sites: Cache<WordPressSite>, zones: Cache<DnsZone>) -> Self {
+        Self {
+            sites,
+            zones,
+            gone: Mutex::default(),
+        }
+    }
+
+    /// Waits until all objects are known.
+    pub async fn complete(&self) {
+        // They fail only when their watches are dropped, and with those everything ends.
+        let _ = tokio::join!(self.sites.wait_until_ready(), self.zones.wait_until_ready());
+    }
+
+    /// All sites.
+    pub fn sites(&self) -> Vec<Arc<WordPressSite>> {
+        self.sites.state()
+    }
+
+    /// All zones.
+    pub fn zones(&self) -> Vec<Arc<DnsZone>> {
+        self.zones.state()
+    }
+
+    /// One site.
+    pub fn site(&self, reference: &ObjectRef<WordPressSite>) -> Option<Arc<WordPressSite>> {
+        self.sites.get(reference)
+    }
+
+    /// One zone.
+    pub fn zone(&self, reference: &ObjectRef<DnsZone>) -> Option<Arc<DnsZone>> {
+        self.zones.get(reference)
+    }
+
+    /// An object is gone.
+    pub fn went(&self, uid: Option<String>) {
+        let mut gone = self.gone.lock().unwrap_or_else(PoisonError::into_inner);
+        gone.extend(uid.map(|uid| (uid, Instant::now())));
+    }
+
+    /// UIDs of all objects, and of those that went a moment ago.
+    pub fn uids(&self) -> BTreeSet<String> {
+        // Those that went are read last: an object is in the cache until it is among them.
+        let mut uids: BTreeSet<String> = self.sites().iter().filter_map(|site| site.uid()).collect();
+        uids.extend(self.zones().iter().filter_map(|zone| zone.uid()));
+        let mut gone = self.gone.lock().unwrap_or_else(PoisonError::into_inner);
+        gone.retain(|_, since| since.elapsed() < FAREWELL);
+        uids.extend(gone.keys().cloned());
+        uids
+    }
+}
