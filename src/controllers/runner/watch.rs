@@ -82,7 +82,8 @@ pub enum Change {
 struct Changes<K: Managed> {
     cache: Cache<K>,
     before: HashMap<ObjectRef<K>, Arc<K>>,
-    listed: Vec<K>,
+    /// Names only: a copy of every object would be as large as the cache itself.
+    listed: Vec<ObjectRef<K>>,
 }
 
 impl<K: Managed> Changes<K> {
@@ -111,11 +112,15 @@ impl<K: Managed> Changes<K> {
             Event::Apply(object) => tell(object, Change::Stored),
             Event::Delete(object) => tell(object, Change::Gone),
             Event::Init => {}
-            Event::InitApply(object) => self.listed.push(object.clone()),
+            Event::InitApply(object) => self.listed.push(ObjectRef::from_obj(object)),
             Event::InitDone => {
                 let mut vanished = std::mem::take(&mut self.before);
-                for object in std::mem::take(&mut self.listed) {
-                    if let Some(known) = vanished.remove(&ObjectRef::from_obj(&object))
+                for name in std::mem::take(&mut self.listed) {
+                    // The cache has the whole list by now.
+                    let Some(object) = self.cache.get(&name) else {
+                        continue;
+                    };
+                    if let Some(known) = vanished.remove(&name)
                         && known.uid() != object.uid()
                     {
                         tell(&known, Change::Gone);
