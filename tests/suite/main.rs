@@ -18,6 +18,7 @@ mod contracts;
 mod convergence;
 mod delegation;
 mod dns_host;
+mod drift;
 mod edge;
 mod examples;
 mod fence;

@@ -276,6 +276,8 @@ pub struct World {
     /// API server address for the operator, when it goes through something.
     pub operator_kubeconfig: PathBuf,
     pub pace: Pace,
+    /// Its operators serve all namespaces: only on a cluster of its own.
+    pub everywhere: bool,
 }
 
 impl World {
@@ -312,6 +314,7 @@ impl World {
             pool,
             operator_kubeconfig: operator.to_owned(),
             pace: pace(),
+            everywhere: false,
         };
         world
             .apply(&json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}}))
@@ -375,7 +378,7 @@ impl World {
         let settings = Settings {
             cluster: self.namespace.parse().unwrap(),
             namespace: OPERATOR_NAMESPACE.to_owned(),
-            watch_namespace: Some(self.namespace.clone()),
+            watch_namespace: (!self.everywhere).then(|| self.namespace.clone()),
             concurrency: 32,
             pace: self.pace,
             fence,

@@ -224,6 +224,17 @@ impl IspconfigSim {
         self.lock().records.remove(id)
     }
 
+    /// Moves a zone's serial on, as the panel's own forms do behind every change by hand; whether it existed.
+    pub fn move_serial_on(&self, zone: &str) -> bool {
+        let mut state = self.lock();
+        let id = state.zone_at(&format!("{zone}."));
+        let row = id.and_then(|id| state.zones.rows.get_mut(&id));
+        let Some(row) = row else { return false };
+        let serial = number(row, "serial") + 1;
+        row.insert("serial".to_owned(), Value::from(serial.to_string()));
+        true
+    }
+
     /// Deletes a zone by hand, which leaves its records behind; whether it existed.
     pub fn delete_zone_by_hand(&self, zone: &str) -> bool {
         let mut state = self.lock();
