@@ -6,7 +6,7 @@ use crate::controllers::judgement::{Block, Stage, Summary, reason_of};
 use crate::providers::ProviderError;
 use crate::providers::dns_host::Zone;
 
-use super::zone::Proofs;
+use super::zone::{Observed, Proofs};
 
 /// Why a record is not as it shall be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -82,6 +82,15 @@ impl Verdict {
             digest: None,
             nameservers: None,
             changed: false,
+        }
+    }
+
+    /// Takes what a pass has found out. What is about to be made is as it was stored last, in this pass or before; what
+    /// the pass began with may be older.
+    pub fn know(&mut self, observed: &Observed) {
+        self.changed = observed.changed;
+        if let Some(proofs) = &observed.proofs {
+            self.proofs.owned.clone_from(&proofs.owned);
         }
     }
 
