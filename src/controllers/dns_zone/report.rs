@@ -6,14 +6,14 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::verdict::{RecordError, Verdict};
-use super::zone::Terms;
+use super::zone::{Action, Terms};
 use super::{ZoneKind, ZoneSubject};
 use crate::api::condition::{State, merge, reasons};
 use crate::api::{DnsZoneStatus, QuotaUse, RecordState, ZoneNameservers, ZoneQuota, ZoneRecord};
 use crate::controllers::judgement::{self, reason_of};
 use crate::controllers::runner::Acted;
-use crate::providers::ProviderError;
 use crate::providers::delegation::{Answering, Delegation, DelegationState};
+use crate::providers::{ErrorKind, ProviderError};
 
 /// Records in error that the status names: a hundred of them are 30 KiB, and nobody reads on.
 const NAMED: usize = 100;
@@ -43,6 +43,10 @@ pub fn status(
     for (action, outcome) in outcomes {
         if let Err(error) = outcome {
             verdict.failed(super::act::part_of(action), error);
+            if matches!(action, Action::CreateZone(_)) && error.kind() == ErrorKind::Invalid {
+                // Refused and not made: a zone that appears later is not ours.
+                verdict.origin = None;
+            }
         }
     }
     if verdict.block.is_none() {
