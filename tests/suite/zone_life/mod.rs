@@ -1,4 +1,6 @@
 //! A zone from its object to its records and back to nothing, on the real API server and each vendor's simulator.
 
 mod cloudflare;
+mod ispconfig;
+mod namespaces;
 mod rivals;
