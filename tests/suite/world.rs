@@ -270,6 +270,7 @@ pub fn pace() -> Pace {
         retry_min: Duration::from_millis(50),
         retry_max: Duration::from_millis(500),
         resync: Duration::from_secs(600),
+        recheck: Duration::from_millis(200),
         deadline: Duration::from_secs(20),
     }
 }

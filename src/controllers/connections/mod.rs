@@ -18,7 +18,7 @@ use crate::api::{Provider, StartOfAuthority, ZoneDefaults};
 use crate::domain::dns::RecordName;
 use crate::domain::{AddressPool, Fqdn, OwnerMark, VmidRange};
 use crate::providers::container_host::Survey;
-use crate::providers::delegation::DelegationCheck;
+use crate::providers::delegation::{DelegationCheck, UNVERIFIED_AGE};
 use crate::providers::dns_host::{Record, ZoneId};
 use crate::providers::edge::Edge;
 use crate::providers::fence::Fence;
@@ -174,6 +174,7 @@ pub struct Connections {
     meter: Arc<dyn Meter>,
     fence: Arc<dyn Fence>,
     wake: InstallWake,
+    unverified_age: Duration,
     live: Mutex<HashMap<String, Live>>,
 }
 
@@ -185,8 +186,16 @@ impl Connections {
             meter,
             fence,
             wake,
+            unverified_age: UNVERIFIED_AGE,
             live: Mutex::default(),
         }
+    }
+
+    /// Zones whose name servers are not verified are looked at again after this pause: no result about them is kept
+    /// for longer than half of it.
+    pub fn rechecking(mut self, pause: Duration) -> Self {
+        self.unverified_age = UNVERIFIED_AGE.min(pause / 2);
+        self
     }
 
     /// The connection of a Provider, whoever asks.
@@ -223,6 +232,7 @@ impl Connections {
             Arc::clone(&self.meter),
             Arc::clone(&self.fence),
             Arc::clone(&self.wake),
+            self.unverified_age,
         );
         let entry = Live {
             provider: provider_version,

@@ -72,6 +72,23 @@ pub struct Terms {
 }
 
 impl Terms {
+    /// Name servers that shall answer for a zone, in order.
+    pub fn servers<'a>(&'a self, zone: &'a Zone) -> &'a [Fqdn] {
+        match self.name_servers.is_empty() {
+            true => &zone.name_servers,
+            false => &self.name_servers,
+        }
+    }
+
+    /// The same as far as the status knows them.
+    pub fn servers_known(&self, status: &DnsZoneStatus) -> BTreeSet<Fqdn> {
+        let stored = status.nameservers.iter().flat_map(|servers| &servers.expected);
+        match self.name_servers.is_empty() {
+            true => stored.filter_map(|name| name.parse().ok()).collect(),
+            false => self.name_servers.iter().cloned().collect(),
+        }
+    }
+
     /// Whether a zone that was found is the object's or is to become so, and how it came to it. `None` is somebody
     /// else's.
     pub fn origin_of(&self, zone: &Zone, status: &DnsZoneStatus) -> Option<ZoneOrigin> {
