@@ -216,7 +216,8 @@ fn kinds(
         namespace: settings.namespace.clone(),
     };
     let fence = Arc::clone(&settings.fence);
-    let connections = Connections::new(sources, Arc::new(metrics.clone()), Arc::clone(&fence), wake);
+    let connections = Connections::new(sources, Arc::new(metrics.clone()), Arc::clone(&fence), wake)
+        .rechecking(settings.pace.recheck);
     let connections = Arc::new(connections);
     let site_kind = SiteKind {
         cluster: settings.cluster.clone(),

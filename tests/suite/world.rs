@@ -179,10 +179,17 @@ pub struct Operator {
 impl Operator {
     /// Writes of sites so far, failed ones too, without events, which follow later.
     pub fn site_writes(&self) -> u64 {
-        let of = |verb: &str| {
-            let labels = ["kind=\"WordPressSite\"", verb];
-            sum_of(&self.metrics, "hostwright_api_writes_total", &labels)
-        };
+        self.writes("WordPressSite")
+    }
+
+    /// Writes of zones so far, as those of sites.
+    pub fn zone_writes(&self) -> u64 {
+        self.writes("DnsZone")
+    }
+
+    fn writes(&self, kind: &str) -> u64 {
+        let kind = format!("kind=\"{kind}\"");
+        let of = |verb: &str| sum_of(&self.metrics, "hostwright_api_writes_total", &[&kind, verb]);
         of("\"status\"") + of("\"metadata\"") + of("\"secret\"")
     }
 
@@ -212,7 +219,7 @@ impl Operator {
     pub async fn assert_quiet(&self, world: &World) {
         const REST: Duration = Duration::from_millis(400);
         const WATCHED: Duration = Duration::from_millis(1_200);
-        let counts = || (self.calls(world), self.site_writes());
+        let counts = || (self.calls(world), self.site_writes(), self.zone_writes());
         eventually("the operator comes to rest", || async {
             let before = counts();
             tokio::time::sleep(REST).await;
@@ -263,6 +270,7 @@ pub fn pace() -> Pace {
         retry_min: Duration::from_millis(50),
         retry_max: Duration::from_millis(500),
         resync: Duration::from_secs(600),
+        recheck: Duration::from_millis(200),
         deadline: Duration::from_secs(20),
     }
 }
@@ -482,6 +490,38 @@ impl World {
                     && condition.observed_generation == generation
             });
             if found {
+                Ok(status)
+            } else {
+                Err(format!("{status:?}"))
+            }
+        })
+        .await
+    }
+
+    /// Merges a patch into a zone's object.
+    pub async fn patch_zone(&self, name: &str, patch: Value) {
+        self.zones()
+            .patch(name, &PatchParams::default(), &Patch::Merge(&patch))
+            .await
+            .unwrap();
+    }
+
+    /// Sets the annotation that asks for a pass of a zone.
+    pub async fn ask_for_a_zone_pass(&self, name: &str, token: &str) {
+        let patch = json!({"metadata": {"annotations": {hostwright::api::RECONCILE_AT_ANNOTATION: token}}});
+        self.patch_zone(name, patch).await;
+    }
+
+    /// Waits until a zone's status is as asked.
+    pub async fn wait_for_zone_status(
+        &self,
+        name: &str,
+        what: &str,
+        holds: impl Fn(&DnsZoneStatus) -> bool,
+    ) -> DnsZoneStatus {
+        eventually(&format!("zone {name}: {what}"), || async {
+            let status = self.zone_status(name).await;
+            if holds(&status) {
                 Ok(status)
             } else {
                 Err(format!("{status:?}"))
@@ -735,7 +775,7 @@ impl World {
 
     /// Removes the world's cluster-wide objects, so that other worlds' operators do not ask for dead back-ends.
     pub async fn close(self) {
-        for name in ["pve", "npm", "cloudflare"] {
+        for name in ["pve", "npm", "cloudflare", "ispconfig"] {
             let name = self.provider(name);
             let providers: Api<hostwright::api::Provider> = Api::all(self.admin.clone());
             let _ = providers.delete(&name, &DeleteParams::default()).await;

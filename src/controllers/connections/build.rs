@@ -47,6 +47,7 @@ struct Input<'a> {
     name: String,
     provider: &'a Provider,
     secret: &'a Secret,
+    unverified_age: Duration,
 }
 
 /// Connects. Nothing is sent yet.
@@ -60,11 +61,13 @@ pub(super) fn connection(
     fence: Arc<dyn Fence>,
     wake: InstallWake,
     read_only: bool,
+    unverified_age: Duration,
 ) -> Result<Connection, Refusal> {
     let input = Input {
         name: provider.name_any(),
         provider,
         secret,
+        unverified_age,
     };
     let limits = &provider.spec.limits;
     let per_second = u32::try_from(limits.requests_per_second)
@@ -403,6 +406,7 @@ impl Input<'_> {
         let settings = ResolverSettings {
             resolvers: resolvers.collect::<Result<_, _>>()?,
             port: self.number("zones.nameserverPort", zones.nameserver_port)?,
+            unverified_age: self.unverified_age,
             ..ResolverSettings::default()
         };
         Ok(Arc::new(ResolverCheck::new(settings)))

@@ -18,7 +18,7 @@ use crate::api::{Provider, StartOfAuthority, ZoneDefaults};
 use crate::domain::dns::RecordName;
 use crate::domain::{AddressPool, Fqdn, OwnerMark, VmidRange};
 use crate::providers::container_host::Survey;
-use crate::providers::delegation::DelegationCheck;
+use crate::providers::delegation::{DelegationCheck, UNVERIFIED_AGE};
 use crate::providers::dns_host::{Record, ZoneId};
 use crate::providers::edge::Edge;
 use crate::providers::fence::Fence;
@@ -175,6 +175,7 @@ pub struct Connections {
     fence: Arc<dyn Fence>,
     wake: InstallWake,
     read_only: bool,
+    unverified_age: Duration,
     live: Mutex<HashMap<String, Live>>,
 }
 
@@ -187,6 +188,7 @@ impl Connections {
             fence,
             wake,
             read_only: false,
+            unverified_age: UNVERIFIED_AGE,
             live: Mutex::default(),
         }
     }
@@ -198,6 +200,13 @@ impl Connections {
             read_only: true,
             ..self
         }
+    }
+
+    /// Zones whose name servers are not verified are looked at again after this pause: no result about them is kept
+    /// for longer than half of it.
+    pub fn rechecking(mut self, pause: Duration) -> Self {
+        self.unverified_age = UNVERIFIED_AGE.min(pause / 2);
+        self
     }
 
     /// The connection of a Provider, whoever asks.
@@ -235,6 +244,7 @@ impl Connections {
             Arc::clone(&self.fence),
             Arc::clone(&self.wake),
             self.read_only,
+            self.unverified_age,
         );
         let entry = Live {
             provider: provider_version,

@@ -34,7 +34,12 @@ impl ZoneKind {
         known.rival = self.claims.rival(&subject.uid());
         if known.rival.is_none() || subject.deleting {
             if !subject.deleting && !subject.precise && is_settled(&subject.status, &terms) {
-                known.steady = Some(steady(&subject.status, &terms, &dns).await);
+                let steady = steady(&subject.status, &terms, &dns).await;
+                if terms.verify && matches!(steady, Steady::Agrees) {
+                    let expected = terms.servers_known(&subject.status);
+                    known.delegation = Some(dns.delegation.delegation(&terms.spec.name, &expected).await);
+                }
+                known.steady = Some(steady);
             } else {
                 self.look_outside(subject, &terms, &dns, &mut known).await;
             }
@@ -60,10 +65,10 @@ impl ZoneKind {
         }
         // Who answers for the zone is of interest only when there is something to answer.
         if had_records && terms.verify && !subject.deleting && known.delegation.is_none() {
-            let expected = match terms.name_servers.is_empty() {
-                true => zone.name_servers.iter().cloned().collect(),
-                false => terms.name_servers.iter().cloned().collect(),
-            };
+            let expected = terms.servers(zone).iter().cloned().collect();
+            if subject.precise {
+                dns.delegation.forget(&terms.spec.name);
+            }
             known.delegation = Some(dns.delegation.delegation(&terms.spec.name, &expected).await);
         }
     }

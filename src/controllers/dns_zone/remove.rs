@@ -1,7 +1,7 @@
 //! What to do for a zone that shall be gone. Pure and total. The finalizer goes only when everything of ours was
 //! seen absent. A zone in which somebody else has records is left to them.
 
-use super::plan::{AGAIN, ZonePlan, act, blocked, failed, wait};
+use super::plan::{AGAIN, ZonePlan, act, at_once, blocked, failed, wait};
 use super::verdict::Verdict;
 use super::zone::{Action, Observed, Terms};
 use crate::api::condition::{kinds, reasons};
@@ -40,10 +40,7 @@ pub fn gone(status: &DnsZoneStatus, policy: DeletionPolicy, observed: &Observed)
         // It never had the zone, and whoever has it keeps it.
         return wait(verdict, Next::Released { announce: false });
     }
-    verdict.changed = observed.changed;
-    if let Some(proofs) = &observed.proofs {
-        verdict.proofs = proofs.clone();
-    }
+    verdict.know(observed);
     let words = format!(
         "{} is being removed at Provider {}.",
         terms.spec.name, terms.provider
@@ -74,8 +71,9 @@ fn present(
     zone: &Zone,
     observed: &Observed,
 ) -> ZonePlan {
-    let Some(origin) = terms.origin_of(zone, status) else {
-        // Not ours: it never was, or somebody made it anew after ours had gone.
+    let Some(origin) = terms.made(zone, status) else {
+        // Not ours: it never was, or somebody made it anew after ours had gone. The wish to adopt it is none that
+        // was fulfilled.
         return wait(verdict, Next::Released { announce: false });
     };
     verdict.origin = Some(origin);
@@ -89,8 +87,14 @@ fn present(
         .iter()
         .map(|record| proven(record, &verdict, terms))
         .partition(|record| record.mark.as_ref() == Some(&terms.owner));
+    // The zone's own name servers go with it; one that somebody added is theirs.
     let authority = |record: &Record| {
-        record.spec.name.is_apex(&zone.name) && matches!(record.spec.data, RecordData::Ns(_))
+        let server = match &record.spec.data {
+            RecordData::Ns(server) => server,
+            _ => return false,
+        };
+        record.spec.name.is_apex(&zone.name)
+            && (terms.name_servers.contains(server) || zone.name_servers.contains(server))
     };
     let foreign = others.iter().filter(|record| !authority(record)).count();
     verdict.foreign = Some(foreign);
@@ -104,7 +108,8 @@ fn present(
         let changes = ours
             .into_iter()
             .map(|record| (RecordChange::Delete(record), None));
-        return act(verdict, Action::Change(zone.id.clone(), changes.collect()), AGAIN);
+        let changes = at_once(terms, changes.collect());
+        return act(verdict, Action::Change(zone.id.clone(), changes), AGAIN);
     }
     if foreign > 0 {
         let message = format!(

@@ -5,15 +5,15 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use super::verdict::{RecordError, Verdict};
-use super::zone::Terms;
+use super::verdict::{RecordError, Servers, Verdict};
+use super::zone::{Action, Terms};
 use super::{ZoneKind, ZoneSubject};
 use crate::api::condition::{State, merge, reasons};
 use crate::api::{DnsZoneStatus, QuotaUse, RecordState, ZoneNameservers, ZoneQuota, ZoneRecord};
 use crate::controllers::judgement::{self, reason_of};
 use crate::controllers::runner::Acted;
-use crate::providers::ProviderError;
 use crate::providers::delegation::{Answering, Delegation, DelegationState};
+use crate::providers::{ErrorKind, ProviderError};
 
 /// Records in error that the status names: a hundred of them are 30 KiB, and nobody reads on.
 const NAMED: usize = 100;
@@ -34,15 +34,18 @@ pub fn status(
     let mut status = old.clone();
     status.observed_generation = generation;
     if verdict.unchanged && verdict.block.is_none() {
-        for condition in &mut status.conditions {
-            condition.observed_generation = generation;
-        }
+        serve(&mut status, verdict);
+        status.conditions = merge(&old.conditions, &verdict.summary().findings(), generation, now);
         return status;
     }
     let mut verdict = verdict.clone();
     for (action, outcome) in outcomes {
         if let Err(error) = outcome {
             verdict.failed(super::act::part_of(action), error);
+            if matches!(action, Action::CreateZone(_)) && error.kind() == ErrorKind::Invalid {
+                // Refused and not made: a zone that appears later is not ours.
+                verdict.origin = None;
+            }
         }
     }
     if verdict.block.is_none() {
@@ -59,13 +62,7 @@ fn fill(status: &mut DnsZoneStatus, verdict: &Verdict, subject: &ZoneSubject, no
         status.serial = zone.serial.map(i64::from).or(status.serial);
     }
     verdict.proofs.store(status);
-    if let Some((expected, observed)) = &verdict.nameservers {
-        let before = status.nameservers.clone().unwrap_or_default();
-        status.nameservers = Some(ZoneNameservers {
-            expected: expected.clone(),
-            observed: observed.clone().unwrap_or(before.observed),
-        });
-    }
+    serve(status, verdict);
     let number = |count: usize| i32::try_from(count).unwrap_or(i32::MAX);
     if let Some((used, limit)) = verdict.quota {
         status.quota = Some(ZoneQuota {
@@ -86,6 +83,19 @@ fn fill(status: &mut DnsZoneStatus, verdict: &Verdict, subject: &ZoneSubject, no
     if verdict.changed {
         status.last_change = Some(Time(now));
     }
+}
+
+/// Takes who answers for the zone.
+fn serve(status: &mut DnsZoneStatus, verdict: &Verdict) {
+    let Servers { expected, observed } = &verdict.nameservers;
+    if expected.is_none() && observed.is_none() {
+        return;
+    }
+    let before = status.nameservers.take().unwrap_or_default();
+    status.nameservers = Some(ZoneNameservers {
+        expected: expected.clone().unwrap_or(before.expected),
+        observed: observed.clone().unwrap_or(before.observed),
+    });
 }
 
 /// An error with what the spec says of its record.

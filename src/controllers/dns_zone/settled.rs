@@ -74,8 +74,10 @@ impl ZoneKind {
     }
 }
 
+/// Zone and records are as they shall be. Who answers for the zone is none of our doing.
 fn is_good(status: &DnsZoneStatus) -> bool {
-    is_true(&status.conditions, kinds::READY) && is_true(&status.conditions, kinds::SYNCED)
+    let needed = [kinds::ZONE_READY, kinds::RECORDS_IN_SYNC, kinds::SYNCED];
+    needed.iter().all(|kind| is_true(&status.conditions, kind))
 }
 
 /// Whether bulk reads can tell that nothing is to be done.

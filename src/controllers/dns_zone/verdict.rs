@@ -6,7 +6,7 @@ use crate::controllers::judgement::{Block, Stage, Summary, reason_of};
 use crate::providers::ProviderError;
 use crate::providers::dns_host::Zone;
 
-use super::zone::Proofs;
+use super::zone::{Observed, Proofs};
 
 /// Why a record is not as it shall be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,10 +19,19 @@ pub struct RecordError {
     pub message: String,
 }
 
+/// Name servers of a zone.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Servers {
+    /// They shall answer, in order.
+    pub expected: Option<Vec<String>>,
+    /// The parent zone delegates to them.
+    pub observed: Option<Vec<String>>,
+}
+
 /// What the planner says about a zone.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Verdict {
-    /// Leave everything as it is: bulk reads agree with it, or could not be had.
+    /// Leave everything as it is but who answers for the zone: bulk reads agree with it, or could not be had.
     pub unchanged: bool,
     /// The zone was Ready before this pass.
     pub was_ready: bool,
@@ -48,8 +57,8 @@ pub struct Verdict {
     pub quota: Option<(usize, Option<usize>)>,
     /// Digest of what the records were brought to; `None` while they differ.
     pub digest: Option<String>,
-    /// Name servers that shall answer, and that the parent delegates to, once known.
-    pub nameservers: Option<(Vec<String>, Option<Vec<String>>)>,
+    /// Who answers for the zone, as far as this pass learned it.
+    pub nameservers: Servers,
     /// Something was changed outside.
     pub changed: bool,
 }
@@ -80,8 +89,17 @@ impl Verdict {
             foreign: None,
             quota: None,
             digest: None,
-            nameservers: None,
+            nameservers: Servers::default(),
             changed: false,
+        }
+    }
+
+    /// Takes what a pass has found out. What is about to be made is as it was stored last, in this pass or before; what
+    /// the pass began with may be older.
+    pub fn know(&mut self, observed: &Observed) {
+        self.changed = observed.changed;
+        if let Some(proofs) = &observed.proofs {
+            self.proofs.owned.clone_from(&proofs.owned);
         }
     }
 

@@ -72,8 +72,32 @@ pub struct Terms {
 }
 
 impl Terms {
-    /// Whether a zone that was found is the object's, and how it came to it. `None` is somebody else's.
+    /// Name servers that shall answer for a zone, in order.
+    pub fn servers<'a>(&'a self, zone: &'a Zone) -> &'a [Fqdn] {
+        match self.name_servers.is_empty() {
+            true => &zone.name_servers,
+            false => &self.name_servers,
+        }
+    }
+
+    /// The same as far as the status knows them.
+    pub fn servers_known(&self, status: &DnsZoneStatus) -> BTreeSet<Fqdn> {
+        let stored = status.nameservers.iter().flat_map(|servers| &servers.expected);
+        match self.name_servers.is_empty() {
+            true => stored.filter_map(|name| name.parse().ok()).collect(),
+            false => self.name_servers.iter().cloned().collect(),
+        }
+    }
+
+    /// Whether a zone that was found is the object's or is to become so, and how it came to it. `None` is somebody
+    /// else's.
     pub fn origin_of(&self, zone: &Zone, status: &DnsZoneStatus) -> Option<ZoneOrigin> {
+        self.made(zone, status)
+            .or(self.adopt.then_some(ZoneOrigin::Adopted))
+    }
+
+    /// Whether a zone that was found is the object's already, and how it came to it.
+    pub fn made(&self, zone: &Zone, status: &DnsZoneStatus) -> Option<ZoneOrigin> {
         let known = status.zone_id.as_deref() == Some(&zone.id.0);
         match status.origin {
             Some(origin @ (ZoneOrigin::Created | ZoneOrigin::Adopted)) if known => return Some(origin),
@@ -87,11 +111,7 @@ impl Terms {
             .created
             .zip(self.created_at)
             .is_some_and(|(made, asked)| made.as_second() + CLOCK_TOLERANCE >= asked.as_second());
-        match (own, self.adopt) {
-            (true, _) => Some(ZoneOrigin::Created),
-            (false, true) => Some(ZoneOrigin::Adopted),
-            (false, false) => None,
-        }
+        own.then_some(ZoneOrigin::Created)
     }
 }
 

@@ -102,6 +102,8 @@ pub enum Next {
     },
     /// As it shall be, or nothing can be done until something changes: come back with the resync.
     Settled,
+    /// As Settled, but something outside that nobody announces is waited for: come back sooner.
+    Recheck,
     /// Nothing is left outside: let the object go. With `announce` the status is stored before.
     Released {
         /// Store the last words.

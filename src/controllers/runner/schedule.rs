@@ -21,6 +21,10 @@ pub struct Pace {
     pub retry_max: Duration,
     /// Between passes of a settled object, with a tenth of jitter.
     pub resync: Duration,
+    /// Between passes of an object that waits for something outside that nobody announces, with a tenth of jitter: a
+    /// customer who has just entered the name servers at the registrar wants to see it, and a registry publishes
+    /// every few minutes.
+    pub recheck: Duration,
     /// Limit for one observation or one action.
     pub deadline: Duration,
 }
@@ -33,6 +37,7 @@ impl Default for Pace {
             retry_min: Duration::from_secs(1),
             retry_max: Duration::from_secs(300),
             resync: Duration::from_secs(600),
+            recheck: Duration::from_secs(60),
             deadline: Duration::from_secs(120),
         }
     }
@@ -198,10 +203,15 @@ impl<K: Managed> Schedule<K> {
                 let wait = growing(self.pace.retry_min, self.pace.retry_max, entry.failures);
                 jittered(wait.max(at_least.unwrap_or_default()), uid)
             }
-            Next::Settled => {
+            Next::Settled | Next::Recheck => {
                 entry.polls = 0;
                 entry.failures = 0;
-                jittered(self.pace.resync, uid)
+                let pause = match next {
+                    // Never later than what is settled.
+                    Next::Recheck => self.pace.recheck.min(self.pace.resync),
+                    _ => self.pace.resync,
+                };
+                jittered(pause, uid)
             }
             Next::Again { .. } | Next::Closer | Next::Released { .. } => Duration::ZERO,
         };

@@ -172,6 +172,7 @@ async fn every_end_of_a_pass_has_its_own_count() {
         (Script::Ends(Next::Settled), good(), PassResult::Steady),
         (Script::Ends(Next::Settled), bad(), PassResult::Stalled),
         (Script::Fails(ErrorKind::Invalid), bad(), PassResult::Stalled),
+        (Script::Ends(Next::Recheck), good(), PassResult::Steady),
         (Script::Ends(Next::Poll), good(), PassResult::Progressing),
         (Script::Ends(retry), bad(), PassResult::Failed),
         (Script::Fails(ErrorKind::Unavailable), bad(), PassResult::Failed),
