@@ -7,6 +7,7 @@
 mod act;
 pub mod claims;
 mod diff;
+mod foretell;
 mod observe;
 mod plan;
 mod remove;

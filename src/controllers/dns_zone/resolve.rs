@@ -146,7 +146,7 @@ fn typed(record: &ZoneRecord) -> TypedRecord<'_> {
     }
 }
 
-fn kind(kind: ZoneRecordType) -> RecordKind {
+pub(super) fn kind(kind: ZoneRecordType) -> RecordKind {
     match kind {
         ZoneRecordType::A => RecordKind::A,
         ZoneRecordType::Aaaa => RecordKind::Aaaa,
