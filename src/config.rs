@@ -39,6 +39,11 @@ pub enum Command {
     Orphans(OrphansOptions),
     /// Write the custom resource definitions, or compare them with files.
     Crds(CrdsOptions),
+    /// Tell what the operator would do right now, and do nothing: exit code 0 for nothing, 2 for changes, 1 for errors
+    Plan(PlanOptions),
+    /// Print a manifest for something that exists outside.
+    #[command(subcommand)]
+    Import(ImportCommand),
     /// Play the whole thing on this machine: real API server, simulated back-ends, three sites.
     #[cfg(feature = "sim")]
     Demo(DemoOptions),
@@ -202,6 +207,76 @@ pub struct RunOptions {
     /// Logs.
     #[command(flatten)]
     pub log: LogOptions,
+}
+
+/// Settings of `plan`.
+#[derive(Debug, Clone, Args)]
+#[command(group = clap::ArgGroup::new("what").required(true).args(["file", "all"]))]
+pub struct PlanOptions {
+    /// Manifests as they would be applied: a file with one or more documents, - for the standard input; repeatable
+    #[arg(short = 'f', long = "file", value_name = "FILE")]
+    pub file: Vec<PathBuf>,
+
+    /// Every WordPressSite and DnsZone of the cluster, or of --namespace
+    #[arg(long)]
+    pub all: bool,
+
+    /// With --all the only namespace; with --file that of documents without one (default if absent)
+    #[arg(short = 'n', long, value_name = "NAME", value_parser = Checked(values::namespace))]
+    pub namespace: Option<DnsLabel>,
+
+    /// Form of the answer
+    #[arg(short = 'o', long, value_enum, value_name = "FORM", default_value = "text")]
+    pub output: OutputForm,
+
+    /// Limit for one look at the back-ends of one object
+    #[arg(long, value_name = "DURATION", env = "HOSTWRIGHT_PASS_DEADLINE", default_value = "120s",
+          value_parser = Checked(values::duration))]
+    pub pass_deadline: Duration,
+
+    /// How the cluster is seen.
+    #[command(flatten)]
+    pub session: SessionOptions,
+}
+
+/// Forms of an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum OutputForm {
+    /// For people.
+    Text,
+    /// For programs.
+    Json,
+}
+
+/// What can be imported.
+#[derive(Debug, Clone, Subcommand)]
+pub enum ImportCommand {
+    /// A zone with its records, as a DnsZone that takes it over.
+    Dnszone(ImportZoneOptions),
+}
+
+/// Settings of `import dnszone`.
+#[derive(Debug, Clone, Args)]
+pub struct ImportZoneOptions {
+    /// Provider that hosts the zone
+    #[arg(long, value_name = "NAME")]
+    pub provider: String,
+
+    /// Name of the zone, such as example.com
+    #[arg(long, value_name = "ZONE")]
+    pub zone: String,
+
+    /// Namespace of the object; left out of the manifest without it
+    #[arg(short = 'n', long, value_name = "NAME", value_parser = Checked(values::namespace))]
+    pub namespace: Option<DnsLabel>,
+
+    /// Name of the object; the zone's name without it
+    #[arg(long, value_name = "NAME", value_parser = Checked(values::object_name))]
+    pub name: Option<String>,
+
+    /// How the cluster is seen.
+    #[command(flatten)]
+    pub session: SessionOptions,
 }
 
 /// How a command for people sees the cluster: as the operator does whose settings these are.

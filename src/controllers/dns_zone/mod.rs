@@ -36,6 +36,8 @@ use crate::domain::dns::zone_name;
 use crate::providers::ProviderError;
 use crate::runtime::metrics::Kind as MetricKind;
 
+pub use resolve::typed;
+
 use claims::{Claim, Claims};
 use verdict::Verdict;
 use zone::{Action, Done, Observed};
