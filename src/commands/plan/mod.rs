@@ -15,7 +15,7 @@ use futures::StreamExt;
 use kube::{Api, Resource, ResourceExt};
 
 use crate::api::{DnsZone, WordPressSite};
-use crate::config::{OutputForm, PlanOptions};
+use crate::config::{OutputFormat, PlanOptions};
 use crate::controllers::runner::{Foretell, Kind, rehearse};
 
 use self::answer::{Answer, ObjectAnswer};
@@ -68,8 +68,8 @@ pub async fn plan(options: &PlanOptions) -> Result<ExitCode, PlanError> {
         false => laid_over(&session, &documents, options.pass_deadline, &mut answer).await,
     }
     match options.output {
-        OutputForm::Json => println!("{}", serde_json::to_string_pretty(&answer.finished())?),
-        OutputForm::Text => print!("{}", answer.finished().text(std::io::stdout().is_terminal())),
+        OutputFormat::Json => println!("{}", serde_json::to_string_pretty(&answer.finished())?),
+        OutputFormat::Text => print!("{}", answer.finished().text(std::io::stdout().is_terminal())),
     }
     Ok(ExitCode::from(answer.exit_code()))
 }
