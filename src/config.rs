@@ -17,7 +17,12 @@ use crate::domain::{ClusterId, DnsLabel};
 use crate::runtime::leader::Terms;
 use crate::runtime::telemetry::{LogFilter, LogFormat};
 
+mod people;
 mod values;
+
+pub use people::{
+    ImportCommand, ImportZoneOptions, OrphansOptions, OutputFormat, PlanOptions, SessionOptions,
+};
 
 use values::Checked;
 
@@ -39,6 +44,11 @@ pub enum Command {
     Orphans(OrphansOptions),
     /// Write the custom resource definitions, or compare them with files.
     Crds(CrdsOptions),
+    /// Tell what the operator would do right now, and do nothing: exit code 0 for nothing, 2 for changes, 1 for errors
+    Plan(PlanOptions),
+    /// Print a manifest for something that exists outside.
+    #[command(subcommand)]
+    Import(ImportCommand),
     /// Play the whole thing on this machine: real API server, simulated back-ends, three sites.
     #[cfg(feature = "sim")]
     Demo(DemoOptions),
@@ -202,72 +212,6 @@ pub struct RunOptions {
     /// Logs.
     #[command(flatten)]
     pub log: LogOptions,
-}
-
-/// How a command for people sees the cluster: as the operator does whose settings these are.
-#[derive(Debug, Clone, Args)]
-pub struct SessionOptions {
-    /// Kubeconfig file (several as in KUBECONFIG); without it ~/.kube/config, or the pod's service account
-    #[arg(long = "kubeconfig", value_name = "PATH", env = "KUBECONFIG")]
-    pub kubeconfig: Option<OsString>,
-
-    /// Name of this cluster in the owner marks at the back-ends, as the operator has it; without it the UID of
-    /// namespace kube-system
-    #[arg(long, value_name = "ID", env = "HOSTWRIGHT_CLUSTER_ID", value_parser = Checked(values::cluster_id))]
-    pub cluster_id: Option<ClusterId>,
-
-    /// Namespace of the operator, where the Secrets of Providers live
-    #[arg(long, value_name = "NAME", env = "POD_NAMESPACE", default_value = "hostwright-system",
-          value_parser = Checked(values::namespace))]
-    pub operator_namespace: DnsLabel,
-
-    /// The only namespace that the operator serves; without it all are
-    #[arg(long, value_name = "NAME", env = "HOSTWRIGHT_WATCH_NAMESPACE", value_parser = Checked(values::namespace))]
-    pub watch_namespace: Option<DnsLabel>,
-}
-
-impl SessionOptions {
-    /// Paths of the kubeconfig, with the place where `kubectl` looks by itself.
-    pub fn kubeconfig(&self) -> Option<OsString> {
-        let named = self.kubeconfig.clone().filter(|paths| !paths.is_empty());
-        named.or_else(|| {
-            let usual = std::env::home_dir()?.join(".kube").join("config");
-            usual.is_file().then(|| usual.into_os_string())
-        })
-    }
-}
-
-/// Settings of `orphans`.
-#[derive(Debug, Clone, Args)]
-pub struct OrphansOptions {
-    /// Look at this Provider only
-    #[arg(long, value_name = "NAME")]
-    pub provider: Option<String>,
-
-    /// Delete this one, named as the list shows it; asks first
-    #[arg(long, value_name = "NAME", conflicts_with_all = ["provider", "output"])]
-    pub delete: Option<String>,
-
-    /// Do not ask before the deletion
-    #[arg(long, requires = "delete")]
-    pub yes: bool,
-
-    /// How the list is written
-    #[arg(short, long, value_enum, default_value = "text")]
-    pub output: OutputFormat,
-
-    /// How the cluster is seen.
-    #[command(flatten)]
-    pub session: SessionOptions,
-}
-
-/// How a command writes what it found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum OutputFormat {
-    /// For people.
-    Text,
-    /// For programs.
-    Json,
 }
 
 /// Settings of the election of a leader among several replicas.

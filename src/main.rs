@@ -4,7 +4,8 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use hostwright::config::{Arguments, Command, CrdsOptions, ElectionOptions, RunOptions};
+use hostwright::commands;
+use hostwright::config::{Arguments, Command, CrdsOptions, ElectionOptions, ImportCommand, RunOptions};
 use hostwright::controllers::operator::{self, Settings};
 use hostwright::controllers::runner::Pace;
 use hostwright::providers::fence::AlwaysOpen;
@@ -22,6 +23,10 @@ type Failure = Box<dyn std::error::Error + Send + Sync>;
 #[tokio::main(worker_threads = 2)]
 async fn main() -> ExitCode {
     let result = match Arguments::from_process().command {
+        Command::Plan(options) => return ended(commands::plan::plan(&options).await),
+        Command::Import(ImportCommand::Dnszone(options)) => {
+            return ended(commands::import::dnszone(&options).await);
+        }
         Command::Run(options) => run(*options).await,
         Command::Crds(options) => crds(&options),
         Command::Orphans(options) => return orphans(&options).await,
@@ -38,13 +43,15 @@ async fn main() -> ExitCode {
             .await
             .map_err(Into::into),
     };
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("hostwright: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    ended(result.map(|()| ExitCode::SUCCESS))
+}
+
+/// The exit code of a command, with its error said.
+fn ended<E: std::fmt::Display>(result: Result<ExitCode, E>) -> ExitCode {
+    result.unwrap_or_else(|error| {
+        eprintln!("hostwright: {error}");
+        ExitCode::FAILURE
+    })
 }
 
 #[cfg(feature = "sim")]

@@ -13,6 +13,7 @@ mod admin;
 mod api_rules;
 mod architecture;
 mod chart;
+mod commands;
 mod container_host;
 mod contracts;
 mod convergence;

@@ -276,6 +276,18 @@ impl Connections {
         );
         Err(Refusal::new(reasons::NAMESPACE_NOT_ALLOWED, message))
     }
+
+    /// The address that PROXYSRV stands for in the zones of a host, if its Provider names a proxy.
+    ///
+    /// # Errors
+    /// When that proxy does not exist or cannot be used.
+    pub fn proxy_address(&self, dns: &Dns) -> Result<Option<Ipv4Addr>, Refusal> {
+        let Some(name) = &dns.zone_defaults.proxy else {
+            return Ok(None);
+        };
+        let proxy = self.of(name)?.proxy(name)?;
+        Ok(Some(proxy.public_address))
+    }
 }
 
 impl Connection {

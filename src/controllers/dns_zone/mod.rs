@@ -7,6 +7,7 @@
 mod act;
 pub mod claims;
 mod diff;
+mod foretell;
 mod observe;
 mod plan;
 mod remove;
@@ -34,6 +35,8 @@ use crate::domain::ClusterId;
 use crate::domain::dns::zone_name;
 use crate::providers::ProviderError;
 use crate::runtime::metrics::Kind as MetricKind;
+
+pub use resolve::typed;
 
 use claims::{Claim, Claims};
 use verdict::Verdict;

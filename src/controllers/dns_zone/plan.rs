@@ -13,7 +13,7 @@ use crate::controllers::judgement::{Block, reason_of};
 use crate::controllers::runner::{Next, Plan, after_failure};
 use crate::domain::Fqdn;
 use crate::providers::delegation::Delegation;
-use crate::providers::dns_host::{Record, RecordChange, Zone};
+use crate::providers::dns_host::{Record, RecordChange, RecordSpec, Zone};
 use crate::providers::{ErrorKind, ProviderError};
 
 /// A plan for a zone.
@@ -301,7 +301,11 @@ fn adopt(verdict: &mut Verdict, terms: &Terms, seen: &mut [Record]) {
     for record in seen.iter_mut().filter(|record| record.mark.is_none()) {
         let proven = verdict.proofs.prove(record);
         let named = wanted.get(&record.spec.name).into_iter().flatten();
-        let taken = named.into_iter().any(|spec| is_equal(&record.spec, spec));
+        // A time to live that the back-end chose is written out once the record is ours.
+        let chosen = |spec: &RecordSpec| record.spec.ttl.is_none() && record.spec.data == spec.data;
+        let taken = named
+            .into_iter()
+            .any(|spec| is_equal(&record.spec, spec) || chosen(spec));
         if proven || taken {
             owned.insert(record.id.0.clone(), record.spec.digest());
             record.mark = Some(terms.owner.clone());

@@ -53,7 +53,7 @@ impl ZoneKind {
         let limit = self.limit(spec)?;
         let setting = ZoneSetting {
             zone: &zone,
-            proxy: self.proxy_address(dns)?,
+            proxy: self.connections.proxy_address(dns)?,
             quota: limit,
         };
         let typed: Vec<TypedRecord<'_>> = spec.records.iter().map(typed).collect();
@@ -110,15 +110,6 @@ impl ZoneKind {
         let limit = plan.spec.dns.as_ref().map(|dns| dns.records);
         Ok(limit.and_then(|limit| usize::try_from(limit).ok()))
     }
-
-    /// The address that PROXYSRV stands for.
-    fn proxy_address(&self, dns: &Dns) -> Result<Option<std::net::Ipv4Addr>, Refusal> {
-        let Some(name) = &dns.zone_defaults.proxy else {
-            return Ok(None);
-        };
-        let proxy = self.connections.of(name)?.proxy(name)?;
-        Ok(Some(proxy.public_address))
-    }
 }
 
 /// Hexadecimal digits of the digest of a whole zone: as many as of one record's.
@@ -136,7 +127,7 @@ fn digest(wanted: &[Wanted]) -> String {
 }
 
 /// A record as the user typed it.
-fn typed(record: &ZoneRecord) -> TypedRecord<'_> {
+pub fn typed(record: &ZoneRecord) -> TypedRecord<'_> {
     TypedRecord {
         name: &record.name,
         kind: kind(record.type_),
@@ -146,7 +137,7 @@ fn typed(record: &ZoneRecord) -> TypedRecord<'_> {
     }
 }
 
-fn kind(kind: ZoneRecordType) -> RecordKind {
+pub(super) fn kind(kind: ZoneRecordType) -> RecordKind {
     match kind {
         ZoneRecordType::A => RecordKind::A,
         ZoneRecordType::Aaaa => RecordKind::Aaaa,

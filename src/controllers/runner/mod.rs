@@ -4,6 +4,7 @@
 mod events;
 mod kind;
 mod patch;
+mod rehearsal;
 mod schedule;
 mod store;
 mod watch;
@@ -26,6 +27,8 @@ use crate::runtime::metrics::{Metrics, PassResult};
 
 pub use events::Events;
 pub use kind::{Acted, Kind, Managed, Next, Outcome, Plan, Subject};
+pub use patch::merge_patch;
+pub use rehearsal::{Complaint, Difference, Foresight, Foretell, Rehearsal, Sign, rehearse};
 pub use schedule::{Pace, Schedule, Turn, jittered};
 pub use store::{Store, StoreError, trimmed};
 pub use watch::{Change, Poker, run, secondary};

@@ -64,7 +64,13 @@ impl SiteKind {
         }
     }
 
-    fn reserve(&self, subject: &SiteSubject, resolved: &Resolved, reservation: &Reservation) -> Acted {
+    /// Enters a reservation into the ledger: nobody outside this process learns of it.
+    pub(super) fn reserve(
+        &self,
+        subject: &SiteSubject,
+        resolved: &Resolved,
+        reservation: &Reservation,
+    ) -> Acted {
         let claim = Claim {
             compute: resolved.backends.compute.name.clone(),
             vmid: reservation.vmid,

@@ -4,6 +4,7 @@
 //! `report` writes the status (pure). `site` and `verdict` are the words they share.
 
 mod act;
+mod foretell;
 mod observe;
 mod plan;
 mod remove;

@@ -91,7 +91,7 @@ fn take(
 }
 
 /// The part that an action is for.
-fn part_of(action: &Action) -> &'static str {
+pub(super) fn part_of(action: &Action) -> &'static str {
     match action {
         Action::CreateRecord(..) | Action::UpdateRecord(..) | Action::DeleteRecord(..) => kinds::NAME_READY,
         Action::RequestCertificate(_) | Action::DeleteCertificate(_) => kinds::CERTIFICATE_READY,

@@ -13,7 +13,7 @@ use super::text;
 use super::zone_name::{a_label, plain_dots};
 
 /// What stands for the address of the Provider's proxy, in any case.
-const PROXY_ALIAS: &str = "PROXYSRV";
+pub(super) const PROXY_ALIAS: &str = "PROXYSRV";
 /// Preference of an MX record that has none.
 const MX_PREFERENCE: u16 = 10;
 /// Flags of a CAA record: none, or "critical" (RFC 8659 4.1).

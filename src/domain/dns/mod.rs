@@ -11,6 +11,7 @@ mod refusal;
 mod rules;
 mod rules_of_sets;
 mod text;
+mod written;
 mod zone_name;
 
 #[cfg(test)]
@@ -21,4 +22,5 @@ pub use name::RecordName;
 pub use refusal::{RecordRefusal, RecordRule};
 pub use rules::{TXT_MAX, TypedRecord, ZoneSetting, check_record};
 pub use rules_of_sets::{check_records, default_records, name_server_records};
+pub use written::{WrittenRecord, written};
 pub use zone_name::{ZoneNameError, in_unicode, is_public_suffix, registrable, unknown_suffix, zone_name};

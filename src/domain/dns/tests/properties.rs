@@ -122,7 +122,11 @@ proptest! {
             Ok(spec) => {
                 judge_accepted(&zone, &spec);
                 let again = typed_again(&spec);
-                prop_assert_eq!(check_record(&setting, &again.typed()), Ok(spec));
+                prop_assert_eq!(check_record(&setting, &again.typed()), Ok(spec.clone()));
+                for proxy in [setting.proxy, None] {
+                    let import = written(&zone, &spec, proxy, 300).unwrap();
+                    prop_assert_eq!(check_record(&setting, &import.typed()), Ok(spec.clone()), "{:?}", import);
+                }
             }
             Err(refusal) => judge_refusal(&record.typed(), &refusal),
         }

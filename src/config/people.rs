@@ -1,0 +1,137 @@
+//! Arguments of the commands for people: what is looked at, and which operator's settings it is looked at with.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Subcommand};
+
+use super::values::{self, Checked};
+use crate::domain::{ClusterId, DnsLabel};
+
+/// Settings of `plan`.
+#[derive(Debug, Clone, Args)]
+#[command(group = clap::ArgGroup::new("what").required(true).args(["file", "all"]))]
+pub struct PlanOptions {
+    /// Manifests as they would be applied: a file with one or more documents, - for the standard input; repeatable
+    #[arg(short = 'f', long = "file", value_name = "FILE")]
+    pub file: Vec<PathBuf>,
+
+    /// Every WordPressSite and DnsZone of the cluster, or of --namespace
+    #[arg(long)]
+    pub all: bool,
+
+    /// With --all the only namespace; with --file that of documents without one (default if absent)
+    #[arg(short = 'n', long, value_name = "NAME", value_parser = Checked(values::namespace))]
+    pub namespace: Option<DnsLabel>,
+
+    /// How the answer is written
+    #[arg(short = 'o', long, value_enum, value_name = "FORMAT", default_value = "text")]
+    pub output: OutputFormat,
+
+    /// Limit for one look at the back-ends of one object
+    #[arg(long, value_name = "DURATION", env = "HOSTWRIGHT_PASS_DEADLINE", default_value = "120s",
+          value_parser = Checked(values::duration))]
+    pub pass_deadline: Duration,
+
+    /// How the cluster is seen.
+    #[command(flatten)]
+    pub session: SessionOptions,
+}
+
+/// What can be imported.
+#[derive(Debug, Clone, Subcommand)]
+pub enum ImportCommand {
+    /// A zone with its records, as a DnsZone that takes it over.
+    Dnszone(ImportZoneOptions),
+}
+
+/// Settings of `import dnszone`.
+#[derive(Debug, Clone, Args)]
+pub struct ImportZoneOptions {
+    /// Provider that hosts the zone
+    #[arg(long, value_name = "NAME")]
+    pub provider: String,
+
+    /// Name of the zone, such as example.com
+    #[arg(long, value_name = "ZONE")]
+    pub zone: String,
+
+    /// Namespace of the object; left out of the manifest without it
+    #[arg(short = 'n', long, value_name = "NAME", value_parser = Checked(values::namespace))]
+    pub namespace: Option<DnsLabel>,
+
+    /// Name of the object; the zone's name without it
+    #[arg(long, value_name = "NAME", value_parser = Checked(values::object_name))]
+    pub name: Option<String>,
+
+    /// How the cluster is seen.
+    #[command(flatten)]
+    pub session: SessionOptions,
+}
+
+/// How a command for people sees the cluster: as the operator does whose settings these are.
+#[derive(Debug, Clone, Args)]
+pub struct SessionOptions {
+    /// Kubeconfig file (several as in KUBECONFIG); without it ~/.kube/config, or the pod's service account
+    #[arg(long = "kubeconfig", value_name = "PATH", env = "KUBECONFIG")]
+    pub kubeconfig: Option<OsString>,
+
+    /// Name of this cluster in the owner marks at the back-ends, as the operator has it; without it the UID of
+    /// namespace kube-system
+    #[arg(long, value_name = "ID", env = "HOSTWRIGHT_CLUSTER_ID", value_parser = Checked(values::cluster_id))]
+    pub cluster_id: Option<ClusterId>,
+
+    /// Namespace of the operator, where the Secrets of Providers live
+    #[arg(long, value_name = "NAME", env = "POD_NAMESPACE", default_value = "hostwright-system",
+          value_parser = Checked(values::namespace))]
+    pub operator_namespace: DnsLabel,
+
+    /// The only namespace that the operator serves; without it all are
+    #[arg(long, value_name = "NAME", env = "HOSTWRIGHT_WATCH_NAMESPACE", value_parser = Checked(values::namespace))]
+    pub watch_namespace: Option<DnsLabel>,
+}
+
+impl SessionOptions {
+    /// Paths of the kubeconfig, with the place where `kubectl` looks by itself.
+    pub fn kubeconfig(&self) -> Option<OsString> {
+        let named = self.kubeconfig.clone().filter(|paths| !paths.is_empty());
+        named.or_else(|| {
+            let usual = std::env::home_dir()?.join(".kube").join("config");
+            usual.is_file().then(|| usual.into_os_string())
+        })
+    }
+}
+
+/// Settings of `orphans`.
+#[derive(Debug, Clone, Args)]
+pub struct OrphansOptions {
+    /// Look at this Provider only
+    #[arg(long, value_name = "NAME")]
+    pub provider: Option<String>,
+
+    /// Delete this one, named as the list shows it; asks first
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["provider", "output"])]
+    pub delete: Option<String>,
+
+    /// Do not ask before the deletion
+    #[arg(long, requires = "delete")]
+    pub yes: bool,
+
+    /// How the list is written
+    #[arg(short, long, value_enum, default_value = "text")]
+    pub output: OutputFormat,
+
+    /// How the cluster is seen.
+    #[command(flatten)]
+    pub session: SessionOptions,
+}
+
+/// How a command writes what it found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum OutputFormat {
+    /// For people.
+    Text,
+    /// For programs.
+    Json,
+}
