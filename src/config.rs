@@ -326,7 +326,12 @@ impl Arguments {
     pub fn from_process() -> Self {
         match Self::from_words(std::env::args_os()) {
             Ok(arguments) => arguments,
-            Err(error) => error.exit(),
+            Err(error) => {
+                // Nothing is left to do when even that cannot be printed.
+                let _ = error.print();
+                // Not clap's own 2, which means "changes" to whoever calls `plan`.
+                std::process::exit(i32::from(error.use_stderr()))
+            }
         }
     }
 

@@ -35,13 +35,13 @@ impl Foretell for ZoneKind {
                     then.extend(actions.iter().flat_map(|action| words(action, zone)));
                     errors = verdict.errors;
                 }
-                None if subject.deleting && matches!(action, Action::Change(..)) => {
+                None => {
                     // A zone in which somebody else has records is left to them.
-                    if plan.verdict.foreign == Some(0) {
+                    let last = subject.deleting && plan.verdict.foreign == Some(0);
+                    if last && matches!(action, Action::Change(..)) {
                         then.push(Difference::new(Sign::Remove, format!("zone {}", terms.spec.name)));
                     }
                 }
-                None => {}
             }
         }
         let records = &subject.object.spec.records;

@@ -52,7 +52,7 @@ impl Foretell for SiteKind {
                     .filter(|part| part.state != State::True && COMING.contains(&part.reason));
                 let made = matches!(observed.container.known(), Some(Some(_)));
                 let parts = comes
-                    .filter(|part| !acted(part.kind) && !(made && part.kind == kinds::CONTAINER_READY))
+                    .filter(|part| !(acted(part.kind) || made && part.kind == kinds::CONTAINER_READY))
                     .filter_map(|part| part_words(part.kind, terms, &reservation));
                 parts.collect()
             }

@@ -222,6 +222,38 @@ async fn all_shows_drift_and_what_is_in_the_way() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_being_deleted_is_told_too() {
+    let world = World::new().await;
+    let operator = world.operator().await;
+    let records = json!([{"name": "www", "type": "A", "content": "192.0.2.1"}]);
+    world.apply(&world.zone("ispconfig", records)).await;
+    world.wait_for_zone("zone", "Ready", "True").await;
+    operator.stop().await;
+    world.zones().delete("zone", &Default::default()).await.unwrap();
+    let ended = all(&world).await;
+    assert_eq!(ended.code, 2, "{ended:?}");
+    let changes = lines(&ended.json(), "changes");
+    assert!(
+        changes.contains(&"- record www A 192.0.2.1 (ttl 3600)".to_owned()),
+        "{changes:?}"
+    );
+    assert_eq!(
+        lines(&ended.json(), "then"),
+        [format!("- zone {}", world.zone_name())]
+    );
+    let operator = world.operator().await;
+    crate::world::eventually("the zone is gone", || async {
+        match world.zones().get_opt("zone").await.unwrap() {
+            None => Ok(()),
+            Some(zone) => Err(format!("{:?}", zone.status)),
+        }
+    })
+    .await;
+    operator.stop().await;
+    world.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_api_servers_own_refusals_are_told() {
     let world = World::new().await;
     let zone = world.zone("cloudflare", json!([]));
@@ -242,6 +274,8 @@ async fn the_api_servers_own_refusals_are_told() {
     let broken = untouched(&world, &["plan", "-f", "-"], "kind: [").await;
     assert_eq!(broken.code, 1);
     assert!(broken.errors.contains("is not YAML"), "{broken:?}");
+    let misused = untouched(&world, &["plan", "--everything"], "").await;
+    assert_eq!(misused.code, 1, "2 would mean changes: {misused:?}");
     world.close().await;
 }
 
