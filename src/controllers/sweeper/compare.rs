@@ -60,7 +60,6 @@ mod tests {
 
     use proptest::prelude::*;
 
-    use crate::api::SiteProviders;
     use crate::controllers::wordpress_site::settled::Settled;
     use crate::domain::{Mib, OwnerMark, Vmid};
     use crate::providers::container_host::GuestSummary;
@@ -84,13 +83,18 @@ mod tests {
     }
 
     fn site(number: u32) -> Settled {
+        let good = |kind: &str| {
+            serde_json::json!({
+                "type": kind, "status": "True", "reason": "x", "message": "",
+                "lastTransitionTime": "2026-01-01T00:00:00Z",
+            })
+        };
         let status = serde_json::json!({
-            "subdomain": format!("s{number}"), "host": format!("s{number}.sites.example.com"), "vmid": 5_000 + number,
-            "privateIp": "10.20.0.100", "reservedAt": "2026-01-01T00:00:00Z", "node": "pve1",
-            "baseDomain": "sites.example.com", "providers": {"compute": "a", "proxy": "b", "dns": "c"},
-            "conditions": ["Ready", "Synced"].map(|kind| serde_json::json!({
-                "type": kind, "status": "True", "reason": "x", "message": "", "lastTransitionTime": "2026-01-01T00:00:00Z",
-            })),
+            "subdomain": format!("s{number}"), "host": format!("s{number}.sites.example.com"),
+            "vmid": 5_000 + number, "privateIp": "10.20.0.100", "reservedAt": "2026-01-01T00:00:00Z",
+            "node": "pve1", "baseDomain": "sites.example.com",
+            "providers": {"compute": "a", "proxy": "b", "dns": "c"},
+            "conditions": [good("Ready"), good("Synced")],
         });
         let object = serde_json::json!({
             "metadata": {"name": format!("s{number}"), "namespace": "a", "uid": mark(number).uid.as_str()},
