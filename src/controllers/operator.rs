@@ -51,114 +51,129 @@ pub async fn run(
     ready: impl FnOnce() + Send,
     shutdown: Shutdown,
 ) {
-    let (providers, providers_writer) = reflector::store::<Provider>();
-    let (sites, sites_writer) = reflector::store::<WordPressSite>();
-    let (zones, zones_writer) = reflector::store::<DnsZone>();
+    let providers = Controlled::<Provider>::new(settings.pace);
+    let sites = Controlled::<WordPressSite>::new(settings.pace);
+    let zones = Controlled::<DnsZone>::new(settings.pace);
     let (plans, plans_writer) = reflector::store::<Plan>();
     let (secrets, secrets_writer) = reflector::store::<Secret>();
-    let site_schedule = Arc::new(Schedule::new(settings.pace));
-    let zone_schedule = Arc::new(Schedule::new(settings.pace));
-    let provider_schedule = Arc::new(Schedule::new(settings.pace));
-    let (site_poker, site_pokes) = Poker::new(Arc::clone(&site_schedule));
-    let (zone_poker, zone_pokes) = Poker::new(Arc::clone(&zone_schedule));
-    let (provider_poker, provider_pokes) = Poker::new(Arc::clone(&provider_schedule));
-
     let caches = Caches {
-        providers: providers.clone(),
-        sites: sites.clone(),
-        zones: zones.clone(),
+        providers: providers.cache.clone(),
+        sites: sites.cache.clone(),
+        zones: zones.cache.clone(),
         plans,
         secrets,
     };
     let pokers = Pokers {
-        sites: site_poker,
-        zones: zone_poker,
-        providers: provider_poker,
+        sites: sites.poker.clone(),
+        zones: zones.poker.clone(),
+        providers: providers.poker.clone(),
     };
     let (site_kind, zone_kind, provider_kind) = kinds(&client, &settings, &metrics, &caches, &pokers);
-    let roll = Arc::new(Roll::new(sites.clone(), zones.clone()));
-    let sweeper = sweeper(
-        &client,
-        &settings,
-        &metrics,
-        &caches,
-        &pokers,
-        &roll,
-        (&zone_kind, &provider_kind),
-    );
-    let (swept_providers, provider_names) = mpsc::unbounded_channel();
-    let site_runner = runner_of(&client, site_kind, site_schedule, &metrics, &settings);
-    let zone_runner = runner_of(&client, zone_kind, zone_schedule, &metrics, &settings);
-    let provider_runner = runner_of(&client, provider_kind, provider_schedule, &metrics, &settings);
+    let roll = Arc::new(Roll::new(caches.sites.clone(), caches.zones.clone()));
+    let joined = (&zone_kind, &provider_kind);
+    let sweeper = sweeper(&client, &settings, &metrics, &caches, &pokers, &roll, joined);
 
     // Plans and Secrets only wake others; Providers do that too, beside having a controller of their own.
     let waking = tokio::spawn(wake_others(
         client.clone(),
         settings.namespace.clone(),
         Wakers {
-            sites: sites.clone(),
-            zones: zones.clone(),
-            providers: providers.clone(),
+            sites: caches.sites.clone(),
+            zones: caches.zones.clone(),
+            providers: caches.providers.clone(),
             pokers: pokers.clone(),
         },
         plans_writer,
         secrets_writer,
     ));
-    let mut provider_changes = provider_waker(
-        sites.clone(),
-        zones.clone(),
-        providers.clone(),
-        caches.plans.clone(),
-        pokers,
-    );
+    let mut wake_users = provider_waker(&caches, pokers);
+    let (swept_providers, provider_names) = mpsc::unbounded_channel();
     let provider_changes = move |provider: &Provider, change| {
-        provider_changes(provider, change);
+        wake_users(provider, change);
         // The receiver goes only when the sweeps end.
         let _ = swept_providers.send(provider.name_any());
     };
     let site_api = served::<WordPressSite>(&client, &settings);
     let zone_api = served::<DnsZone>(&client, &settings);
     let provider_api = Api::<DeserializeGuard<Provider>>::all(client.clone());
-
-    let provider_run = runner::run(
-        provider_runner,
-        provider_api,
-        (providers.clone(), providers_writer),
-        provider_changes,
-        provider_pokes,
-        settings.concurrency,
-        stopped(shutdown.clone()),
-    );
+    let process = Process {
+        client,
+        settings,
+        metrics,
+        shutdown,
+    };
     let provider_run = async {
         // A Provider whose Secret has not been read yet would be called one without credentials.
         let _ = caches.secrets.wait_until_ready().await;
-        provider_run.await;
+        process
+            .control(provider_kind, providers, provider_api, provider_changes)
+            .await;
     };
     let object_runs = async {
         caches.filled().await;
         ready();
-        let site_run = runner::run(
-            site_runner,
-            site_api,
-            (sites, sites_writer),
-            departures(&roll),
-            site_pokes,
-            settings.concurrency,
-            stopped(shutdown.clone()),
+        tokio::join!(
+            process.control(site_kind, sites, site_api, departures(&roll)),
+            process.control(zone_kind, zones, zone_api, departures(&roll)),
+            sweeper.run(provider_names, stopped(process.shutdown.clone())),
         );
-        let zone_run = runner::run(
-            zone_runner,
-            zone_api,
-            (zones, zones_writer),
-            departures(&roll),
-            zone_pokes,
-            settings.concurrency,
-            stopped(shutdown.clone()),
-        );
-        tokio::join!(site_run, zone_run, sweeper.run(provider_names, stopped(shutdown)));
     };
     tokio::join!(provider_run, object_runs);
     waking.abort();
+}
+
+/// What the controller of a kind works with.
+struct Controlled<K: Managed> {
+    cache: Cache<K>,
+    writer: reflector::store::Writer<K>,
+    schedule: Arc<Schedule<K>>,
+    poker: Poker<K>,
+    pokes: mpsc::UnboundedReceiver<reflector::ObjectRef<K>>,
+}
+
+impl<K: Managed> Controlled<K> {
+    fn new(pace: Pace) -> Self {
+        let (cache, writer) = reflector::store();
+        let schedule = Arc::new(Schedule::new(pace));
+        let (poker, pokes) = Poker::new(Arc::clone(&schedule));
+        Self {
+            cache,
+            writer,
+            schedule,
+            poker,
+            pokes,
+        }
+    }
+}
+
+/// What all controllers share.
+struct Process {
+    client: Client,
+    settings: Settings,
+    metrics: Metrics,
+    shutdown: Shutdown,
+}
+
+impl Process {
+    /// Runs the controller of a kind until the shutdown.
+    async fn control<T: Kind>(
+        &self,
+        kind: Arc<T>,
+        own: Controlled<T::Object>,
+        api: Api<DeserializeGuard<T::Object>>,
+        changed: impl FnMut(&T::Object, runner::Change) + Send + 'static,
+    ) {
+        runner::run(
+            runner_of(&self.client, kind, own.schedule, &self.metrics, &self.settings),
+            api,
+            (own.cache, own.writer),
+            changed,
+            own.pokes,
+            self.settings.concurrency,
+            stopped(self.shutdown.clone()),
+        )
+        .await;
+    }
 }
 
 /// What the watches keep.
@@ -418,13 +433,9 @@ impl Pokers {
 }
 
 /// Wakes the objects of a Provider whose spec changed; its status changes all the time and wakes nobody.
-fn provider_waker(
-    sites: Cache<WordPressSite>,
-    zones: Cache<DnsZone>,
-    providers: Cache<Provider>,
-    plans: Cache<Plan>,
-    pokers: Pokers,
-) -> impl FnMut(&Provider, runner::Change) + Send {
+fn provider_waker(caches: &Caches, pokers: Pokers) -> impl FnMut(&Provider, runner::Change) + Send + use<> {
+    let (sites, zones) = (caches.sites.clone(), caches.zones.clone());
+    let (providers, plans) = (caches.providers.clone(), caches.plans.clone());
     let mut known: HashMap<String, (Option<String>, Option<i64>)> = HashMap::new();
     move |provider: &Provider, change: runner::Change| {
         let name = provider.name_any();

@@ -30,6 +30,8 @@ fn answer(status: u16, body: &str) -> Trouble {
     }
 }
 
+/// The cluster's list with a node and nothing on it. One without nodes the client itself refuses.
+const NO_GUEST: &str = r#"{"data":[{"type":"node","id":"node/pve1","node":"pve1","status":"online","maxmem":137438953472,"maxcpu":32}]}"#;
 /// An empty page of Cloudflare's lists.
 const NO_PAGE: &str = r#"{"success":true,"errors":[],"messages":[],"result":[],"result_info":{"page":1,"per_page":50,"count":0,"total_count":0,"total_pages":0}}"#;
 
@@ -52,7 +54,7 @@ async fn nothing_follows_from_a_read_that_cannot_be_true() {
             "pve",
             &world.backends.proxmox_server.faults,
             "/cluster/resources",
-            r#"{"data":[]}"#,
+            NO_GUEST,
         ),
         (
             "npm",
