@@ -99,7 +99,8 @@ fn between(old: &[Condition], new: &[Condition]) -> Vec<Event> {
             .is_some_and(|c| c.status == now.status && c.reason == now.reason);
         let good = now.status == if kind == kinds::STALLED { "False" } else { "True" };
         // "Could act" is news only after it could not.
-        let first_success = good && kind != kinds::READY && before.as_ref().is_none_or(|c| c.status != "False");
+        let first_success =
+            good && kind != kinds::READY && before.as_ref().is_none_or(|c| c.status != "False");
         // Made within one pass and without any trouble on the way: the object itself says so, and an event more would
         // cost the API server as much as the whole status.
         let in_one_go = good && kind == kinds::READY && before.as_ref().is_none_or(|c| c.status == "Unknown");
