@@ -5,16 +5,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use k8s_openapi::api::core::v1::Secret;
 use kube::core::DeserializeGuard;
-use kube::runtime::reflector::{self, Store as Cache};
+use kube::runtime::reflector::{self, ObjectRef, Store as Cache};
 use kube::runtime::watcher;
 use kube::{Api, Client, ResourceExt};
+use tokio::sync::mpsc;
 
 use super::connections::{Connections, InstallWake, Sources};
 use super::dns_zone::ZoneKind;
 use super::dns_zone::claims::Claims;
 use super::ledger::Ledger;
 use super::provider::ProviderKind;
-use super::runner::{self, Events, Kind, Pace, Poker, Runner, Schedule, Store};
+use super::runner::{self, Events, Kind, Managed, Pace, Poker, Runner, Schedule, Store};
 use super::wordpress_site::SiteKind;
 use crate::api::{DnsZone, Plan, Provider, WordPressSite};
 use crate::domain::{ClusterId, OwnerMark};
@@ -48,152 +49,196 @@ pub async fn run(
     ready: impl FnOnce() + Send,
     shutdown: Shutdown,
 ) {
-    let (providers, providers_writer) = reflector::store::<Provider>();
-    let (sites, sites_writer) = reflector::store::<WordPressSite>();
-    let (zones, zones_writer) = reflector::store::<DnsZone>();
+    let process = Process {
+        client,
+        settings,
+        metrics,
+        shutdown,
+    };
+    let (sites, site_line) = process.line::<WordPressSite>();
+    let (zones, zone_line) = process.line::<DnsZone>();
+    let (providers, provider_line) = process.line::<Provider>();
     let (plans, plans_writer) = reflector::store::<Plan>();
     let (secrets, secrets_writer) = reflector::store::<Secret>();
-    let site_schedule = Arc::new(Schedule::new(settings.pace));
-    let zone_schedule = Arc::new(Schedule::new(settings.pace));
-    let provider_schedule = Arc::new(Schedule::new(settings.pace));
-    let (site_poker, site_pokes) = Poker::new(Arc::clone(&site_schedule));
-    let (zone_poker, zone_pokes) = Poker::new(Arc::clone(&zone_schedule));
-    let (provider_poker, provider_pokes) = Poker::new(Arc::clone(&provider_schedule));
-
-    let caches = Caches {
-        providers: providers.clone(),
-        sites: sites.clone(),
-        zones: zones.clone(),
+    let known = Known {
+        sites,
+        zones,
+        providers,
         plans,
         secrets,
     };
-    let pokers = Pokers {
-        sites: site_poker,
-        zones: zone_poker,
-        providers: provider_poker,
-    };
-    let (site_kind, zone_kind, provider_kind) = kinds(&client, &settings, &metrics, &caches, &pokers);
-    let site_runner = runner_of(&client, site_kind, site_schedule, &metrics, &settings);
-    let zone_runner = runner_of(&client, zone_kind, zone_schedule, &metrics, &settings);
-    let provider_runner = runner_of(&client, provider_kind, provider_schedule, &metrics, &settings);
+    let (site_kind, zone_kind, provider_kind) = kinds(&process, &known);
 
     // Plans and Secrets only wake others; Providers do that too, beside having a controller of their own.
     let waking = tokio::spawn(wake_others(
-        client.clone(),
-        settings.namespace.clone(),
-        Wakers {
-            sites: sites.clone(),
-            zones: zones.clone(),
-            providers: providers.clone(),
-            pokers: pokers.clone(),
-        },
+        process.client.clone(),
+        process.settings.namespace.clone(),
+        known.clone(),
         plans_writer,
         secrets_writer,
     ));
-    let provider_changes = provider_waker(
-        sites.clone(),
-        zones.clone(),
-        providers.clone(),
-        caches.plans.clone(),
-        pokers,
-    );
-    let site_api = served::<WordPressSite>(&client, &settings);
-    let zone_api = served::<DnsZone>(&client, &settings);
-    let provider_api = Api::<DeserializeGuard<Provider>>::all(client.clone());
-
-    let provider_run = runner::run(
-        provider_runner,
-        provider_api,
-        (providers.clone(), providers_writer),
-        provider_changes,
-        provider_pokes,
-        settings.concurrency,
-        stopped(shutdown.clone()),
-    );
     let provider_run = async {
         // A Provider whose Secret has not been read yet would be called one without credentials.
-        let _ = caches.secrets.wait_until_ready().await;
-        provider_run.await;
+        let _ = known.secrets.wait_until_ready().await;
+        let api = Api::all(process.client.clone());
+        let waker = provider_waker(known.clone());
+        provider_line.run(&process, provider_kind, api, waker).await;
     };
     let object_runs = async {
-        caches.filled().await;
+        known.filled().await;
         ready();
-        let site_run = runner::run(
-            site_runner,
-            site_api,
-            (sites, sites_writer),
-            |_: &WordPressSite, _| {},
-            site_pokes,
-            settings.concurrency,
-            stopped(shutdown.clone()),
+        tokio::join!(
+            site_line.run(&process, site_kind, process.served(), |_, _| {}),
+            zone_line.run(&process, zone_kind, process.served(), |_, _| {}),
         );
-        let zone_run = runner::run(
-            zone_runner,
-            zone_api,
-            (zones, zones_writer),
-            |_: &DnsZone, _| {},
-            zone_pokes,
-            settings.concurrency,
-            stopped(shutdown),
-        );
-        tokio::join!(site_run, zone_run);
     };
     tokio::join!(provider_run, object_runs);
     waking.abort();
 }
 
+/// What all controllers of this process share.
+struct Process {
+    client: Client,
+    settings: Settings,
+    metrics: Metrics,
+    shutdown: Shutdown,
+}
+
+impl Process {
+    /// What a kind needs, empty: what others see of it, and what its own controller works with.
+    fn line<K: Managed>(&self) -> (Watched<K>, Line<K>) {
+        let (cache, writer) = reflector::store::<K>();
+        let schedule = Arc::new(Schedule::new(self.settings.pace));
+        let (poker, pokes) = Poker::new(Arc::clone(&schedule));
+        let line = Line {
+            cache: cache.clone(),
+            writer,
+            schedule,
+            pokes,
+        };
+        (Watched { cache, poker }, line)
+    }
+
+    /// Objects of a kind in the namespaces that are served.
+    fn served<K>(&self) -> Api<DeserializeGuard<K>>
+    where
+        K: kube::Resource<Scope = kube::core::NamespaceResourceScope, DynamicType = ()>,
+    {
+        match &self.settings.watch_namespace {
+            Some(namespace) => Api::namespaced(self.client.clone(), namespace),
+            None => Api::all(self.client.clone()),
+        }
+    }
+
+    fn runner<K: Kind>(&self, kind: Arc<K>, schedule: Arc<Schedule<K::Object>>) -> Arc<Runner<K>> {
+        let (client, metrics, fence) = (&self.client, &self.metrics, &self.settings.fence);
+        let deadline = schedule.pace().deadline;
+        let store = Store::new(client.clone(), metrics.clone(), deadline, Arc::clone(fence));
+        let events = Events::start(client.clone(), K::KIND, metrics.clone(), Arc::clone(fence));
+        Arc::new(Runner::new(kind, store, schedule, events, metrics.clone()))
+    }
+}
+
+/// What the controller of one kind works with.
+struct Line<K: Managed> {
+    cache: Cache<K>,
+    writer: reflector::store::Writer<K>,
+    schedule: Arc<Schedule<K>>,
+    pokes: mpsc::UnboundedReceiver<ObjectRef<K>>,
+}
+
+impl<O: Managed> Line<O> {
+    /// Runs the controller until the process ends. `changed` is told of every change that the watch shows.
+    async fn run<K: Kind<Object = O>>(
+        self,
+        process: &Process,
+        kind: Arc<K>,
+        api: Api<DeserializeGuard<O>>,
+        changed: impl FnMut(&O, runner::Change) + Send + 'static,
+    ) {
+        runner::run(
+            process.runner(kind, self.schedule),
+            api,
+            (self.cache, self.writer),
+            changed,
+            self.pokes,
+            process.settings.concurrency,
+            stopped(process.shutdown.clone()),
+        )
+        .await;
+    }
+}
+
+/// Objects of one kind, and what wakes them.
+struct Watched<K: Managed> {
+    cache: Cache<K>,
+    poker: Poker<K>,
+}
+
+impl<K: Managed> Clone for Watched<K> {
+    fn clone(&self) -> Self {
+        Self {
+            cache: self.cache.clone(),
+            poker: self.poker.clone(),
+        }
+    }
+}
+
+impl<K: Managed> Watched<K> {
+    /// Asks for a pass of every object that matches.
+    fn poke_where(&self, matches: impl Fn(&K) -> bool) {
+        self.poker.poke_where(&self.cache, matches);
+    }
+}
+
 /// What the watches keep.
-struct Caches {
-    providers: Cache<Provider>,
-    sites: Cache<WordPressSite>,
-    zones: Cache<DnsZone>,
+#[derive(Clone)]
+struct Known {
+    sites: Watched<WordPressSite>,
+    zones: Watched<DnsZone>,
+    providers: Watched<Provider>,
     plans: Cache<Plan>,
     secrets: Cache<Secret>,
 }
 
-/// What wakes objects of each kind.
-#[derive(Clone)]
-struct Pokers {
-    sites: Poker<WordPressSite>,
-    zones: Poker<DnsZone>,
-    providers: Poker<Provider>,
-}
-
-/// Objects of a kind in the namespaces that are served.
-fn served<K>(client: &Client, settings: &Settings) -> Api<DeserializeGuard<K>>
-where
-    K: kube::Resource<Scope = kube::core::NamespaceResourceScope, DynamicType = ()>,
-{
-    match &settings.watch_namespace {
-        Some(namespace) => Api::namespaced(client.clone(), namespace),
-        None => Api::all(client.clone()),
-    }
-}
-
-impl Caches {
+impl Known {
     /// Waits for what objects refer to: none must be judged by a cache that has not been filled.
     async fn filled(&self) {
         let _ = tokio::join!(
-            self.providers.wait_until_ready(),
+            self.providers.cache.wait_until_ready(),
             self.plans.wait_until_ready(),
             self.secrets.wait_until_ready()
         );
     }
+
+    /// Names of the Providers that match.
+    fn providers_where(&self, matches: impl Fn(&Provider) -> bool) -> Vec<String> {
+        let providers = self.providers.cache.state();
+        let matching = providers.iter().filter(|provider| matches(provider));
+        matching.map(|provider| provider.name_any()).collect()
+    }
+
+    /// Wakes everything that uses one of the Providers, or will.
+    fn wake_users(&self, names: &[String]) {
+        self.sites.poke_where(|site| needs_any(site, &self.plans, names));
+        // PROXYSRV stands for the address of a proxy that the zone's own Provider names.
+        let through = self.providers_where(|provider| {
+            let proxy = provider.spec.zones().and_then(|zones| zones.proxy.as_ref());
+            proxy.is_some_and(|proxy| names.contains(proxy))
+        });
+        self.zones
+            .poke_where(|zone| names.contains(&zone.spec.provider) || through.contains(&zone.spec.provider));
+    }
 }
 
 /// The kinds, which share the connections to the back-ends.
-fn kinds(
-    client: &Client,
-    settings: &Settings,
-    metrics: &Metrics,
-    caches: &Caches,
-    pokers: &Pokers,
-) -> (Arc<SiteKind>, Arc<ZoneKind>, Arc<ProviderKind>) {
+fn kinds(process: &Process, known: &Known) -> (Arc<SiteKind>, Arc<ZoneKind>, Arc<ProviderKind>) {
+    let (settings, metrics) = (&process.settings, &process.metrics);
     let installing = Arc::<Mutex<HashMap<String, _>>>::default();
-    let wake = install_wake(&installing, pokers.sites.clone());
+    let wake = install_wake(&installing, known.sites.poker.clone());
     let sources = Sources {
-        providers: caches.providers.clone(),
-        secrets: caches.secrets.clone(),
+        providers: known.providers.cache.clone(),
+        secrets: known.secrets.clone(),
         namespace: settings.namespace.clone(),
     };
     let fence = Arc::clone(&settings.fence);
@@ -201,23 +246,23 @@ fn kinds(
     let connections = Arc::new(connections);
     let site_kind = SiteKind {
         cluster: settings.cluster.clone(),
-        client: client.clone(),
-        plans: caches.plans.clone(),
-        sites: caches.sites.clone(),
+        client: process.client.clone(),
+        plans: known.plans.clone(),
+        sites: known.sites.cache.clone(),
         connections: Arc::clone(&connections),
         ledger: Arc::new(Ledger::default()),
-        poker: pokers.sites.clone(),
+        poker: known.sites.poker.clone(),
         metrics: metrics.clone(),
         fence,
         installing,
     };
     let zone_kind = ZoneKind {
         cluster: settings.cluster.clone(),
-        plans: caches.plans.clone(),
-        zones: caches.zones.clone(),
+        plans: known.plans.clone(),
+        zones: known.zones.cache.clone(),
         connections: Arc::clone(&connections),
         claims: Arc::new(Claims::default()),
-        poker: pokers.zones.clone(),
+        poker: known.zones.poker.clone(),
     };
     let provider_kind = ProviderKind {
         connections,
@@ -230,21 +275,7 @@ async fn stopped(shutdown: Shutdown) {
     shutdown.wait().await;
 }
 
-fn runner_of<K: Kind>(
-    client: &Client,
-    kind: Arc<K>,
-    schedule: Arc<Schedule<K::Object>>,
-    metrics: &Metrics,
-    settings: &Settings,
-) -> Arc<Runner<K>> {
-    let fence = &settings.fence;
-    let deadline = schedule.pace().deadline;
-    let store = Store::new(client.clone(), metrics.clone(), deadline, Arc::clone(fence));
-    let events = Events::start(client.clone(), K::KIND, metrics.clone(), Arc::clone(fence));
-    Arc::new(Runner::new(kind, store, schedule, events, metrics.clone()))
-}
-
-type Installing = Arc<Mutex<HashMap<String, reflector::ObjectRef<WordPressSite>>>>;
+type Installing = Arc<Mutex<HashMap<String, ObjectRef<WordPressSite>>>>;
 
 fn install_wake(installing: &Installing, poker: Poker<WordPressSite>) -> InstallWake {
     let installing = Arc::clone(installing);
@@ -259,120 +290,61 @@ fn install_wake(installing: &Installing, poker: Poker<WordPressSite>) -> Install
     })
 }
 
-/// Who is woken by Plans, Secrets and Providers.
-struct Wakers {
-    sites: Cache<WordPressSite>,
-    zones: Cache<DnsZone>,
-    providers: Cache<Provider>,
-    pokers: Pokers,
-}
-
+/// Watches what only wakes others, and wakes them.
 async fn wake_others(
     client: Client,
     namespace: String,
-    wakers: Wakers,
+    known: Known,
     plans: reflector::store::Writer<Plan>,
     secrets: reflector::store::Writer<Secret>,
 ) {
-    let Wakers {
-        sites,
-        zones,
-        providers,
-        pokers,
-    } = wakers;
-    let known_plans = plans.as_reader();
-    let plan_watch = runner::secondary(
-        Api::all(client.clone()),
-        "Plan",
-        watcher::Config::default(),
-        plans,
-        {
-            let (sites, zones, pokers) = (sites.clone(), zones.clone(), pokers.clone());
-            move |plan: &Plan, _| {
-                let name = plan.name_any();
-                // A reserved site keeps what it was given; only one that still waits cares.
-                pokers.sites.poke_where(&sites, |site| {
-                    site.spec.plan == name && site.status.as_ref().is_none_or(|status| status.vmid.is_none())
-                });
-                pokers
-                    .zones
-                    .poke_where(&zones, |zone| zone.spec.plan.as_ref() == Some(&name));
-            }
-        },
-    );
+    let of_plan = |plan: &Plan, _| {
+        let name = plan.name_any();
+        // A reserved site keeps what it was given; only one that still waits cares.
+        let waits = |site: &WordPressSite| site.status.as_ref().is_none_or(|status| status.vmid.is_none());
+        known
+            .sites
+            .poke_where(|site| site.spec.plan == name && waits(site));
+        known
+            .zones
+            .poke_where(|zone| zone.spec.plan.as_ref() == Some(&name));
+    };
+    let of_secret = |secret: &Secret, _| {
+        let name = secret.name_any();
+        let users = known.providers_where(|provider| provider.spec.credentials.secret_name == name);
+        known
+            .providers
+            .poke_where(|provider| users.contains(&provider.name_any()));
+        known.wake_users(&users);
+    };
     // Helm keeps its own large Secrets in the same namespace; they are none of our business.
     let opaque = watcher::Config::default().fields("type=Opaque");
-    let secret_watch = runner::secondary(
-        Api::namespaced(client, &namespace),
-        "Secret",
-        opaque,
-        secrets,
-        move |secret: &Secret, _| {
-            let name = secret.name_any();
-            let users: Vec<String> = providers
-                .state()
-                .iter()
-                .filter(|p| p.spec.credentials.secret_name == name)
-                .map(|p| p.name_any())
-                .collect();
-            pokers
-                .providers
-                .poke_where(&providers, |provider| users.contains(&provider.name_any()));
-            pokers.wake_users(&sites, &zones, &providers, &known_plans, &users);
-        },
+    let secrets_api = Api::namespaced(client.clone(), &namespace);
+    tokio::join!(
+        runner::secondary(
+            Api::all(client),
+            "Plan",
+            watcher::Config::default(),
+            plans,
+            of_plan
+        ),
+        runner::secondary(secrets_api, "Secret", opaque, secrets, of_secret),
     );
-    tokio::join!(plan_watch, secret_watch);
-}
-
-impl Pokers {
-    /// Wakes everything that uses one of the Providers, or will.
-    fn wake_users(
-        &self,
-        sites: &Cache<WordPressSite>,
-        zones: &Cache<DnsZone>,
-        providers: &Cache<Provider>,
-        plans: &Cache<Plan>,
-        names: &[String],
-    ) {
-        self.sites.poke_where(sites, |site| needs_any(site, plans, names));
-        // PROXYSRV stands for the address of a proxy that the zone's own Provider names.
-        let through: Vec<String> = providers
-            .state()
-            .iter()
-            .filter(|provider| {
-                provider
-                    .spec
-                    .zones()
-                    .and_then(|zones| zones.proxy.as_ref())
-                    .is_some_and(|proxy| names.contains(proxy))
-            })
-            .map(|provider| provider.name_any())
-            .collect();
-        self.zones.poke_where(zones, |zone| {
-            names.contains(&zone.spec.provider) || through.contains(&zone.spec.provider)
-        });
-    }
 }
 
 /// Wakes the objects of a Provider whose spec changed; its status changes all the time and wakes nobody.
-fn provider_waker(
-    sites: Cache<WordPressSite>,
-    zones: Cache<DnsZone>,
-    providers: Cache<Provider>,
-    plans: Cache<Plan>,
-    pokers: Pokers,
-) -> impl FnMut(&Provider, runner::Change) + Send {
-    let mut known: HashMap<String, (Option<String>, Option<i64>)> = HashMap::new();
+fn provider_waker(known: Known) -> impl FnMut(&Provider, runner::Change) + Send {
+    let mut seen: HashMap<String, (Option<String>, Option<i64>)> = HashMap::new();
     move |provider: &Provider, change: runner::Change| {
         let name = provider.name_any();
         // One that was deleted and made anew begins at the same generation.
         let now = (provider.uid(), provider.metadata.generation);
         let news = match change {
-            runner::Change::Gone => known.remove(&name).is_some(),
-            runner::Change::Stored => known.insert(name.clone(), now.clone()) != Some(now),
+            runner::Change::Gone => seen.remove(&name).is_some(),
+            runner::Change::Stored => seen.insert(name.clone(), now.clone()) != Some(now),
         };
         if news {
-            pokers.wake_users(&sites, &zones, &providers, &plans, std::slice::from_ref(&name));
+            known.wake_users(std::slice::from_ref(&name));
         }
     }
 }
@@ -383,7 +355,7 @@ fn needs_any(site: &WordPressSite, plans: &Cache<Plan>, names: &[String]) -> boo
         let used = [&used.compute, &used.proxy, &used.dns];
         return used.into_iter().any(|name| names.contains(name));
     }
-    let plan = plans.get(&reflector::ObjectRef::new(&site.spec.plan));
+    let plan = plans.get(&ObjectRef::new(&site.spec.plan));
     plan.and_then(|plan| plan.spec.wordpress.clone())
         .is_some_and(|plan| {
             [&plan.compute, &plan.proxy, &plan.dns]
