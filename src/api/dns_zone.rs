@@ -32,6 +32,8 @@ use super::DeletionPolicy;
     printcolumn = r#"{"name":"Age","type":"date","jsonPath":".metadata.creationTimestamp"}"#
 )]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("has(self.owner) == has(oldSelf.owner) && (!has(self.owner) || self.owner == oldSelf.owner)")
+    .message("owner cannot be changed: ISPConfig would move the zone but not its records"))]
 pub struct DnsZoneSpec {
     /// Name of the zone, such as example.com; Unicode is accepted. One object in the cluster has it; the first wins.
     #[schemars(length(min = 3, max = 253))]
@@ -52,10 +54,7 @@ pub struct DnsZoneSpec {
     /// User name of the customer's client in ISPConfig, such as P17, under which the zone is made. Without it the zone belongs to ISPConfig's administrator. Cloudflare has no such thing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
-    #[x_kube(
-        validation = Rule::new("self.matches('^[A-Za-z0-9._-]+$')").message("owner must be an ISPConfig user name: letters, digits, dots, hyphens and underscores"),
-        validation = Rule::new("self == oldSelf").message("owner cannot be changed: ISPConfig would move the zone but not its records")
-    )]
+    #[x_kube(validation = Rule::new("self.matches('^[A-Za-z0-9._-]+$')").message("owner must be an ISPConfig user name: letters, digits, dots, hyphens and underscores"))]
     pub owner: Option<String>,
     /// The records. What is not listed here and was not made by this object is left alone.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

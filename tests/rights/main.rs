@@ -1,4 +1,4 @@
-//! The operator's rights: one whole life of a site under the chart's rules, with every rare path taken for real,
+//! The operator's rights: one whole life of a site and of a zone under the chart's rules, with every rare path taken for real,
 //! and then the API server's audit log against the rules. Nothing may be missing and nothing may be too much.
 //!
 //! A test program of its own, because it judges everything that the operator asked for in its cluster.
@@ -62,6 +62,7 @@ async fn the_chart_grants_what_a_life_needs_and_nothing_else() {
         "the passwords of before the crash were not looked up"
     );
     an_event_repeats_itself(&world).await;
+    a_zone_lives_and_changes_while_it_is_made(&world).await;
     world.delete("jane").await;
     world.wait_until_gone("jane").await;
     assert_eq!(world.backends.leftovers(), Vec::<String>::new());
@@ -171,6 +172,17 @@ async fn a_site_changes_while_it_is_made(world: &World) {
     slow_down(faults);
     change_until_read_again(world, world.site("jane"), "wordpresssites").await;
     faults.clear();
+}
+
+/// From its creation to its end.
+async fn a_zone_lives_and_changes_while_it_is_made(world: &World) {
+    let faults = &world.backends.ispconfig_server.faults;
+    slow_down(faults);
+    let records = json!([{"name": "www", "type": "A", "content": "192.0.2.80"}]);
+    change_until_read_again(world, world.zone("ispconfig", records), "dnszones").await;
+    faults.clear();
+    world.wait_for_zone("zone", "Ready", "True").await;
+    world.remove_zone("zone").await;
 }
 
 /// The operator dies between the Secret and its next word, and somebody clears the status besides.

@@ -107,32 +107,61 @@ impl<K: Managed> Changes<K> {
         }
     }
 
-    fn after_cache(&mut self, event: &Event<K>, mut tell: impl FnMut(&K, Change)) {
+    /// Returns the objects that have something new.
+    fn after_cache(&mut self, event: Event<K>, mut tell: impl FnMut(&K, Change)) -> Vec<Arc<K>> {
         match event {
-            Event::Apply(object) => tell(object, Change::Stored),
-            Event::Delete(object) => tell(object, Change::Gone),
-            Event::Init => {}
-            Event::InitApply(object) => self.listed.push(ObjectRef::from_obj(object)),
+            Event::Apply(object) => {
+                tell(&object, Change::Stored);
+                vec![Arc::new(object)]
+            }
+            Event::Delete(object) => {
+                tell(&object, Change::Gone);
+                Vec::new()
+            }
+            Event::Init => Vec::new(),
+            Event::InitApply(object) => {
+                self.listed.push(ObjectRef::from_obj(&object));
+                Vec::new()
+            }
             Event::InitDone => {
                 let mut vanished = std::mem::take(&mut self.before);
-                for name in std::mem::take(&mut self.listed) {
-                    // The cache has the whole list by now.
-                    let Some(object) = self.cache.get(&name) else {
-                        continue;
-                    };
-                    if let Some(known) = vanished.remove(&name)
+                let names = std::mem::take(&mut self.listed);
+                // The cache has the whole list by now.
+                let listed: Vec<Arc<K>> = names.iter().filter_map(|name| self.cache.get(name)).collect();
+                for object in &listed {
+                    if let Some(known) = vanished.remove(&ObjectRef::from_obj(object.as_ref()))
                         && known.uid() != object.uid()
                     {
                         tell(&known, Change::Gone);
                     }
-                    tell(&object, Change::Stored);
+                    tell(object, Change::Stored);
                 }
                 for object in vanished.values() {
                     tell(object, Change::Gone);
                 }
+                listed
             }
         }
     }
+}
+
+/// Objects that a watch shows, each when the cache has it: whoever looks into the cache for one that a list names
+/// before the list is complete finds what it was before, or nothing, and nobody would tell it again.
+fn shown<K: Managed>(
+    events: impl Stream<Item = Result<Event<K>, watcher::Error>> + Send,
+    writer: reflector::store::Writer<K>,
+    mut tell: impl FnMut(&K, Change) + Send,
+) -> impl Stream<Item = Result<K, watcher::Error>> + Send {
+    let changes = Arc::new(Mutex::new(Changes::new(writer.as_reader())));
+    let earlier = Arc::clone(&changes);
+    events
+        .inspect_ok(move |event| locked(&earlier).before_cache(event))
+        .reflect(writer)
+        .map_ok(move |event| {
+            let news = locked(&changes).after_cache(event, &mut tell);
+            futures::stream::iter(news.into_iter().map(|object| Ok(Arc::unwrap_or_clone(object))))
+        })
+        .try_flatten()
 }
 
 /// Runs the controller of a kind until `stop`. `changed` is told of every change that the watch shows.
@@ -150,7 +179,7 @@ pub async fn run<K: Kind>(
     let (reader, writer) = cache;
     let kind = Arc::clone(&runner.kind);
     let schedule = Arc::clone(&runner.schedule);
-    let mut tell = move |object: &K::Object, change: Change| {
+    let tell = move |object: &K::Object, change: Change| {
         match change {
             Change::Stored => {
                 kind.seen(object);
@@ -163,13 +192,8 @@ pub async fn run<K: Kind>(
         }
         changed(object, change);
     };
-    let changes = Arc::new(Mutex::new(Changes::new(reader.clone())));
-    let earlier = Arc::clone(&changes);
-    let objects = guarded::<K::Object>(api, K::KIND.label(), watcher::Config::default())
-        .inspect_ok(move |event| locked(&earlier).before_cache(event))
-        .reflect(writer)
-        .inspect_ok(move |event| locked(&changes).after_cache(event, &mut tell))
-        .applied_objects();
+    let events = guarded::<K::Object>(api, K::KIND.label(), watcher::Config::default());
+    let objects = shown(events, writer, tell);
     let pokes = futures::stream::unfold(pokes, |mut pokes| async move {
         pokes.recv().await.map(|poke| (poke, pokes))
     });
@@ -197,19 +221,15 @@ pub async fn secondary<K>(
     name: &'static str,
     config: watcher::Config,
     writer: reflector::store::Writer<K>,
-    mut changed: impl FnMut(&K, Change) + Send,
+    changed: impl FnMut(&K, Change) + Send,
 ) where
     K: Managed,
 {
-    let changes = Mutex::new(Changes::new(writer.as_reader()));
-    let stream = guarded::<K>(api, name, config)
-        .inspect_ok(|event| locked(&changes).before_cache(event))
-        .reflect(writer);
+    let stream = shown(guarded::<K>(api, name, config), writer, changed);
     let mut stream = std::pin::pin!(stream);
-    while let Some(event) = stream.next().await {
-        match event {
-            Ok(event) => locked(&changes).after_cache(&event, &mut changed),
-            Err(error) => tracing::debug!(%error, kind = name, "the watch broke and is begun again"),
+    while let Some(shown) = stream.next().await {
+        if let Err(error) = shown {
+            tracing::debug!(%error, kind = name, "the watch broke and is begun again");
         }
     }
 }
@@ -242,5 +262,69 @@ fn readable<K: Managed>(event: Event<DeserializeGuard<K>>, name: &'static str) -
         Event::Delete(guard) => open(guard).map(Event::Delete),
         Event::Init => Some(Event::Init),
         Event::InitDone => Some(Event::InitDone),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::api::Plan;
+
+    fn plan(name: &str, version: &str) -> Plan {
+        let metadata = json!({"name": name, "uid": name, "resourceVersion": version});
+        serde_json::from_value(json!({"metadata": metadata, "spec": {}})).unwrap()
+    }
+
+    #[tokio::test]
+    async fn what_is_shown_is_in_the_cache_already() {
+        let events = [
+            Event::Init,
+            Event::InitApply(plan("a", "1")),
+            Event::InitApply(plan("gone", "1")),
+            Event::InitDone,
+            Event::Apply(plan("a", "2")),
+            // The watch broke, and is begun anew with a list: a changed meanwhile, b is new.
+            Event::Init,
+            Event::InitApply(plan("a", "3")),
+            Event::Init,
+            Event::InitApply(plan("a", "4")),
+            Event::InitApply(plan("b", "4")),
+            Event::InitDone,
+            Event::Delete(plan("b", "5")),
+        ];
+        let (cache, writer) = reflector::store::<Plan>();
+        let told = Mutex::new(Vec::new());
+        let note = |plan: &Plan, change| {
+            let version = plan.resource_version().unwrap_or_default();
+            told.lock().unwrap().push((plan.name_any(), version, change));
+        };
+        let stream = shown(futures::stream::iter(events.map(Ok)), writer, note);
+        let mut stream = std::pin::pin!(stream);
+        let mut seen = Vec::new();
+        while let Some(object) = stream.next().await {
+            let object = object.unwrap();
+            let cached = cache.get(&ObjectRef::from_obj(&object)).unwrap();
+            assert_eq!(cached.resource_version(), object.resource_version());
+            seen.push((object.name_any(), object.resource_version().unwrap()));
+        }
+        let pair = |name: &str, version: &str| (name.to_owned(), version.to_owned());
+        assert_eq!(
+            seen,
+            [
+                pair("a", "1"),
+                pair("gone", "1"),
+                pair("a", "2"),
+                pair("a", "4"),
+                pair("b", "4")
+            ]
+        );
+        let gone = told.lock().unwrap().clone().into_iter();
+        let gone: Vec<_> = gone
+            .filter(|(_, _, change)| *change == Change::Gone)
+            .map(|(name, _, _)| name)
+            .collect();
+        assert_eq!(gone, ["gone", "b"]);
     }
 }

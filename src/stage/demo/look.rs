@@ -7,7 +7,7 @@ use super::proof::Things;
 use super::scene::Scene;
 use crate::api::condition::{kinds, reasons};
 use crate::api::{Phase, WordPressSite};
-use crate::stage::{CLOUDFLARE_ZONE, StageError};
+use crate::stage::{Backends, CLOUDFLARE_ZONE, StageError};
 
 /// The parts of a site in the order in which they are made, with their headings.
 pub const PARTS: [(&str, &str); 7] = [
@@ -144,23 +144,13 @@ fn outside(scene: &Scene) -> Vec<BackendLook> {
     let snapshots = ours.iter().map(|container| container.snapshots.len()).sum();
     let hosts = own(&scene.before, "proxy host", backends.npm.hosts().len());
     let certificates = own(&scene.before, "certificate", backends.npm.certificates().len());
-    let zones = backends.ispconfig.zones();
-    let zones = zones
-        .iter()
-        .filter(|zone| scene.before.count(&format!("zone {} on ISPConfig", zone.origin)) > 0)
-        .count();
-    let zones = (backends.ispconfig.zones().len() - zones, zones);
+    let zones = zones(scene);
     let records = own(
         &scene.before,
         "record",
         backends.cloudflare.records(CLOUDFLARE_ZONE).len(),
     );
-    let installations: u64 = backends
-        .ssh
-        .iter()
-        .flat_map(|(_, node)| node.runs().into_values())
-        .sum();
-    let installations = usize::try_from(installations).unwrap_or(usize::MAX);
+    let installations = installations(backends);
     let calls = backends.calls();
     let row = |name, key: &str, ours, others| BackendLook {
         name,
@@ -215,6 +205,23 @@ fn outside(scene: &Scene) -> Vec<BackendLook> {
             String::new(),
         ),
     ]
+}
+
+/// How often the installer ran on all nodes.
+fn installations(backends: &Backends) -> usize {
+    let runs = backends
+        .ssh
+        .iter()
+        .flat_map(|(_, node)| node.runs().into_values());
+    usize::try_from(runs.sum::<u64>()).unwrap_or(usize::MAX)
+}
+
+/// How many zones on ISPConfig are ours, and how many were there before.
+fn zones(scene: &Scene) -> (usize, usize) {
+    let zones = scene.backends.ispconfig.zones();
+    let before = |origin: &str| scene.before.count(&format!("zone {origin} on ISPConfig")) > 0;
+    let others = zones.iter().filter(|zone| before(&zone.origin)).count();
+    (zones.len().saturating_sub(others), others)
 }
 
 /// How many of all are ours, and how many were there before.

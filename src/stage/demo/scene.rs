@@ -127,7 +127,12 @@ impl Scene {
             .iter_mut()
             .filter(|object| object["kind"] == "Provider")
         {
-            provider["spec"]["sweepInterval"] = SWEEP_INTERVAL.into();
+            if let Some(spec) = provider
+                .pointer_mut("/spec")
+                .and_then(|spec| spec.as_object_mut())
+            {
+                spec.insert("sweepInterval".to_owned(), SWEEP_INTERVAL.into());
+            }
         }
         scene.cluster.apply(&foundations).await?;
         scene.start_operator().await?;
