@@ -306,6 +306,7 @@ mod tests {
             Turn::Echo(_) => None,
         };
         assert_eq!(precise(), Some(false));
+        schedule.wrote(&object("1"));
         schedule.poke_closely("1");
         assert_eq!(
             schedule.next("1", Next::Settled),

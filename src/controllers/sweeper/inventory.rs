@@ -75,7 +75,7 @@ impl fmt::Display for Thing {
             }
             Self::Record(_, record) => {
                 let spec = &record.spec;
-                write!(f, "record {} {} {}", spec.name, spec.data.type_name(), spec.data)
+                write!(f, "record {} {}", spec.name, spec.data)
             }
         }
     }
