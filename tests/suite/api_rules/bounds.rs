@@ -28,8 +28,8 @@ pub struct Bound {
     pub unit: Unit,
     /// The smallest, if there is one.
     pub min: Option<i64>,
-    /// The largest.
-    pub max: i64,
+    /// The largest, if there is one.
+    pub max: Option<i64>,
     /// Makes a value of a size that breaks no other rule.
     pub make: fn(i64) -> Value,
     /// A value of the largest size can keep the other rules.
@@ -45,13 +45,13 @@ impl Bound {
             Unit::Entries => ("minProperties", "maxProperties"),
             Unit::Number => ("minimum", "maximum"),
         };
-        let min = self.min.map(|_| min);
-        min.into_iter().chain([max]).collect()
+        let (min, max) = (self.min.map(|_| min), self.max.map(|_| max));
+        min.into_iter().chain(max).collect()
     }
 
     /// What the API server says about one less and one more.
     pub fn complaints(&self) -> (String, String) {
-        let (min, max) = (self.min.unwrap_or_default(), self.max);
+        let (min, max) = (self.min.unwrap_or_default(), self.max.unwrap_or_default());
         match self.unit {
             Unit::Text => (
                 format!("should be at least {min} chars long"),
@@ -86,19 +86,19 @@ pub fn list(count: i64, make: impl Fn(i64) -> Value) -> Value {
 }
 
 /// Labels with single dots between them.
-fn domain(length: i64) -> Value {
+pub fn domain(length: i64) -> Value {
     let mut text = "a.".repeat(usize::try_from(length).unwrap());
     text.truncate(usize::try_from(length - 1).unwrap());
     json!(format!("{text}b").replace(".b", "bb"))
 }
 
-fn email(length: i64) -> Value {
+pub fn email(length: i64) -> Value {
     let domain = "@b.cd";
     let local = usize::try_from(length).unwrap() - domain.len();
     json!(format!("{}{domain}", "a".repeat(local)))
 }
 
-fn endpoint(length: i64) -> Value {
+pub fn endpoint(length: i64) -> Value {
     let scheme = "https://";
     let host = usize::try_from(length).unwrap().saturating_sub(scheme.len());
     json!(format!("{scheme}{}", "a".repeat(host)))
@@ -120,7 +120,7 @@ pub const fn bound(
         path,
         unit,
         min: limits.0,
-        max: limits.1,
+        max: Some(limits.1),
         make,
         reachable: true,
     }
@@ -133,10 +133,22 @@ pub const fn most(base: Base, path: &'static str, max: i64, make: fn(i64) -> Val
 
 /// A text that is never as long as the schema lets it be: there the rule about its shape is to speak, which says
 /// more than a number. The limit bounds the cost of that rule.
-const fn only_refused(base: Base, path: &'static str) -> Bound {
+pub const fn only_refused(base: Base, path: &'static str) -> Bound {
+    only_refused_from(base, path, 253)
+}
+
+pub const fn only_refused_from(base: Base, path: &'static str, max: i64) -> Bound {
     Bound {
         reachable: false,
-        ..most(base, path, 253, letters)
+        ..most(base, path, max, letters)
+    }
+}
+
+/// A number without an upper limit.
+pub const fn least(base: Base, path: &'static str, min: i64) -> Bound {
+    Bound {
+        max: None,
+        ..whole(base, path, min, 0)
     }
 }
 
@@ -156,6 +168,7 @@ pub fn all() -> Vec<Bound> {
         proxmox(),
         installer(),
         others(),
+        super::dns_providers::limits(),
         super::zones::limits(),
     ]
     .into_iter()
@@ -179,6 +192,7 @@ fn site_and_plan() -> Vec<Bound> {
         text(Plan, "/spec/wordpress/proxy", 1, 253),
         text(Plan, "/spec/wordpress/dns", 1, 253),
         most(Plan, "/spec/wordpress/baseDomain", 180, domain),
+        whole(Plan, "/spec/dns/records", 0, 3_500),
     ]
 }
 
@@ -204,6 +218,7 @@ fn common() -> Vec<Bound> {
         only_refused(Cloudflare, "/spec/tls/fingerprints/0"),
         whole(Cloudflare, "/spec/limits/maxConcurrent", 1, 256),
         whole(Cloudflare, "/spec/limits/requestsPerSecond", 1, 10_000),
+        only_refused_from(Cloudflare, "/spec/sweepInterval", 16),
     ]
 }
 
@@ -303,8 +318,5 @@ fn others() -> Vec<Bound> {
         whole(Npm, "/spec/nginxProxyManager/edge/httpPort", 1, 65_535),
         whole(Npm, "/spec/nginxProxyManager/edge/httpsPort", 1, 65_535),
         text(Npm, "/spec/nginxProxyManager/edge/caBundle", 1, 65_536),
-        most(Cloudflare, "/spec/cloudflare/endpoint", 512, endpoint),
-        only_refused(Cloudflare, "/spec/cloudflare/zoneId"),
-        whole(Cloudflare, "/spec/cloudflare/ttlSeconds", 60, 86_400),
     ]
 }

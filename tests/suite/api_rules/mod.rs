@@ -4,6 +4,7 @@
 mod bounds;
 mod coverage;
 mod display;
+mod dns_providers;
 mod objects;
 mod shapes;
 mod zones;
@@ -55,10 +56,11 @@ async fn limits_are_where_they_are_said_to_be() {
             taken(&client, base, path, &(bound.make)(min)).await;
             refused(&client, base, path, &(bound.make)(min - 1), &too_little).await;
         }
+        let Some(max) = bound.max else { continue };
         if bound.reachable {
-            taken(&client, base, path, &(bound.make)(bound.max)).await;
+            taken(&client, base, path, &(bound.make)(max)).await;
         }
-        refused(&client, base, path, &(bound.make)(bound.max + 1), &too_much).await;
+        refused(&client, base, path, &(bound.make)(max + 1), &too_much).await;
     }
 }
 
@@ -76,7 +78,7 @@ async fn rules_speak_to_the_hoster() {
 }
 
 /// Fields that cannot be left out.
-const REQUIRED: [(Base, &str); 38] = [
+const REQUIRED: [(Base, &str); 42] = [
     (Base::Zone, "/spec"),
     (Base::Zone, "/spec/zone"),
     (Base::Zone, "/spec/provider"),
@@ -94,6 +96,10 @@ const REQUIRED: [(Base, &str); 38] = [
     (Base::Plan, "/spec/wordpress/proxy"),
     (Base::Plan, "/spec/wordpress/dns"),
     (Base::Plan, "/spec/wordpress/baseDomain"),
+    (Base::Plan, "/spec/dns/records"),
+    (Base::Ispconfig, "/spec/ispconfig/endpoint"),
+    (Base::Ispconfig, "/spec/ispconfig/serverId"),
+    (Base::Ispconfig, "/spec/ispconfig/nameServers"),
     (Base::Npm, "/spec"),
     (Base::Npm, "/spec/credentials"),
     (Base::Npm, "/spec/credentials/secretName"),
@@ -136,15 +142,36 @@ async fn what_is_missing_is_named() {
     }
 }
 
+/// What deletionPolicy offers.
+const POLICIES: &[&str] = &["Delete", "Retain"];
+/// Fields with a choice of words, and the words in the order in which they are offered.
+const WORDS: [(Base, &str, &[&str]); 3] = [
+    (Base::Site, "/spec/deletionPolicy", POLICIES),
+    (Base::Zone, "/spec/deletionPolicy", POLICIES),
+    (
+        Base::Zone,
+        zones::RECORD_TYPE,
+        &["A", "AAAA", "CAA", "CNAME", "MX", "NS", "SRV", "TXT"],
+    ),
+];
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_word_that_is_not_offered_is_refused() {
     let client = admin().await;
-    let path = "/spec/deletionPolicy";
-    for good in ["Delete", "Retain"] {
-        taken(&client, Base::Site, path, &json!(good)).await;
+    for (base, path, words) in WORDS {
+        for word in words {
+            match path {
+                zones::RECORD_TYPE => taken(&client, base, "/spec/records/0", &zones::of_type(word)).await,
+                _ => taken(&client, base, path, &json!(word)).await,
+            }
+        }
+        let offered: Vec<String> = words.iter().map(|word| format!("\"{word}\"")).collect();
+        let said = format!(
+            "Unsupported value: \"Orphan\": supported values: {}",
+            offered.join(", ")
+        );
+        refused(&client, base, path, &json!("Orphan"), &said).await;
     }
-    let said = "Unsupported value: \"Orphan\": supported values: \"Delete\", \"Retain\"";
-    refused(&client, Base::Site, path, &json!("Orphan"), said).await;
 }
 
 /// Changes of a site that are refused, with what is said.
@@ -214,14 +241,6 @@ async fn defaults_are_filled_in() {
             "/spec/limits",
             json!({"maxConcurrent": 4, "requestsPerSecond": 20}),
         ),
-        (
-            Base::Cloudflare,
-            "/spec/cloudflare/endpoint",
-            json!("https://api.cloudflare.com/client/v4"),
-        ),
-        (Base::Cloudflare, "/spec/cloudflare/plaintext", json!(false)),
-        (Base::Cloudflare, "/spec/cloudflare/proxied", json!(false)),
-        (Base::Cloudflare, "/spec/cloudflare/ttlSeconds", json!(300)),
         (Base::Npm, "/spec/nginxProxyManager/plaintext", json!(false)),
         (
             Base::Npm,
@@ -263,7 +282,8 @@ async fn defaults_are_filled_in() {
             json!({"healthPath": "/hostwright/health", "port": 80}),
         ),
     ];
-    for (base, path, value) in cases {
+    let others = dns_providers::defaults().into_iter().chain(zones::defaults());
+    for (base, path, value) in cases.into_iter().chain(others) {
         let stored = judge(&client, base, &base.object()).await.unwrap();
         assert_eq!(stored.pointer(path), Some(&value), "{base:?} {path}");
     }

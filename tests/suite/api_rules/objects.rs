@@ -22,6 +22,8 @@ pub enum Base {
     Npm,
     /// A Provider of type cloudflare.
     Cloudflare,
+    /// A Provider of type ispconfig.
+    Ispconfig,
     /// A zone with a TXT and an MX record.
     Zone,
 }
@@ -72,6 +74,12 @@ impl Base {
                 "edge": {},
             }})),
             Self::Cloudflare => provider(json!({"cloudflare": {}})),
+            Self::Ispconfig => provider(json!({"ispconfig": {
+                "endpoint": "https://panel.example.com:8080",
+                "serverId": 1,
+                "nameServers": ["ns1.example.net", "ns2.example.net"],
+                "soa": {},
+            }})),
             Self::Zone => named(
                 "DnsZone",
                 json!({

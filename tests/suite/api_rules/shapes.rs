@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::objects::Base::{self, Cloudflare, LowNumbers, Npm, Plan, Proxmox, Site, Template};
+use super::objects::Base::{self, Cloudflare, Ispconfig, LowNumbers, Npm, Plan, Proxmox, Site, Template};
 
 /// One rule: values that are taken, and values that are refused with its message. Null means that the field is
 /// absent.
@@ -47,6 +47,7 @@ pub fn all() -> Vec<Shape> {
         installer(),
         addresses(),
         others(),
+        super::dns_providers::shapes(),
         super::zones::shapes(),
     ]
     .into_iter()
@@ -154,6 +155,21 @@ fn common() -> Vec<Shape> {
         ),
         shape(
             Cloudflare,
+            "/spec/sweepInterval",
+            "sweepInterval must be a number of seconds, minutes or hours, such as 30s, 5m or 1h",
+            [json!("1s"), json!("5m"), json!("99999h"), Value::Null],
+            [
+                json!(""),
+                json!("5"),
+                json!("0m"),
+                json!("5 m"),
+                json!("1h30m"),
+                json!("1d"),
+                json!("100000s"),
+            ],
+        ),
+        shape(
+            Cloudflare,
             "/spec/tls",
             "set exactly one of caBundle and fingerprints",
             [
@@ -180,28 +196,39 @@ fn common() -> Vec<Shape> {
     ]
 }
 
+/// What is said of a Provider with no type, or with two.
+const ONE_TYPE: &str = "set exactly one of proxmox, nginxProxyManager, cloudflare, ispconfig";
+
 fn one_type() -> Vec<Shape> {
     vec![
-        shape(
-            Proxmox,
-            "/spec/cloudflare",
-            "set exactly one of proxmox, nginxProxyManager, cloudflare",
-            [Value::Null],
-            [json!({})],
-        ),
+        shape(Proxmox, "/spec/cloudflare", ONE_TYPE, [Value::Null], [json!({})]),
         shape(
             Cloudflare,
             "/spec/cloudflare",
-            "set exactly one of proxmox, nginxProxyManager, cloudflare",
+            ONE_TYPE,
             [json!({})],
             [Value::Null],
         ),
         shape(
             Npm,
             "/spec/proxmox",
-            "set exactly one of proxmox, nginxProxyManager, cloudflare",
+            ONE_TYPE,
             [Value::Null],
             [Proxmox.object()["spec"]["proxmox"].clone()],
+        ),
+        shape(
+            Cloudflare,
+            "/spec/ispconfig",
+            ONE_TYPE,
+            [Value::Null],
+            [Ispconfig.object()["spec"]["ispconfig"].clone()],
+        ),
+        shape(
+            Ispconfig,
+            "/spec/cloudflare",
+            ONE_TYPE,
+            [Value::Null],
+            [json!({})],
         ),
     ]
 }
@@ -263,7 +290,7 @@ fn proxmox() -> Vec<Shape> {
 }
 
 /// What is said of a plain http address, whatever the type.
-const PLAINTEXT: &str = "an http address sends the credentials in the clear: use https, or set plaintext: true for a network where nobody else is";
+pub const PLAINTEXT: &str = "an http address sends the credentials in the clear: use https, or set plaintext: true for a network where nobody else is";
 
 fn installer() -> Vec<Shape> {
     let ssh = Proxmox.object()["spec"]["proxmox"]["installer"]["ssh"].clone();
@@ -372,38 +399,6 @@ fn others() -> Vec<Shape> {
             PLAINTEXT,
             [npm("https://npm:81", false), npm("http://npm:81", true)],
             [npm("http://npm:81", false)],
-        ),
-        shape(
-            Cloudflare,
-            "/spec/cloudflare/endpoint",
-            "endpoint must look like https://api.cloudflare.com/client/v4, without user, question mark or final slash",
-            [json!("https://api.cloudflare.com/client/v4"), json!("https://cf")],
-            [
-                json!(""),
-                json!("api.cloudflare.com"),
-                json!("https://cf/"),
-                json!("https://a@cf/v4"),
-                json!("https://cf/v4?a=b"),
-            ],
-        ),
-        shape(
-            Cloudflare,
-            "/spec/cloudflare",
-            PLAINTEXT,
-            [json!({"endpoint": "http://cf", "plaintext": true})],
-            [json!({"endpoint": "http://cf"})],
-        ),
-        shape(
-            Cloudflare,
-            "/spec/cloudflare/zoneId",
-            "zoneId must be the 32 hexadecimal digits that Cloudflare's dashboard shows as the zone's id",
-            [json!("0123456789abcdef0123456789abcdef"), Value::Null],
-            [
-                json!(""),
-                json!("example.com"),
-                json!("0123456789ABCDEF0123456789ABCDEF"),
-                json!("0123456789abcdef0123456789abcdef0"),
-            ],
         ),
     ]
 }

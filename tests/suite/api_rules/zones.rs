@@ -2,17 +2,35 @@
 
 use std::fmt::Write;
 
+use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
 
 use super::bounds::bound;
 use super::bounds::{Bound, letters, list, most, text, whole};
-use super::objects::Base::Zone;
+use super::objects::Base::{self, Zone};
 use super::objects::judge;
 use super::shapes::{Shape, shape};
 use super::{Unit, admin, taken, with};
+use crate::world::World;
 
 /// Octets that the API server's store takes in one request, by its default settings (etcd: 1.5 MiB).
 const OBJECT_MAX: usize = 1_572_864;
+
+/// Where a record's type stands.
+pub const RECORD_TYPE: &str = "/spec/records/0/type";
+
+/// A record of a type.
+pub fn of_type(kind: &str) -> Value {
+    let (name, content) = match kind {
+        "A" => ("x", "192.0.2.1"),
+        "AAAA" => ("x", "2001:db8::1"),
+        "CAA" => ("x", "0 issue letsencrypt.org"),
+        "SRV" => ("_sip._tcp", "0 5060 sip.example.net"),
+        "TXT" => ("x", "t"),
+        _ => ("x", "host.example.net"),
+    };
+    json!({"name": name, "type": kind, "content": content})
+}
 
 fn text_record(content: &str) -> Value {
     json!({"name": "x", "type": "TXT", "content": content})
@@ -260,6 +278,78 @@ fn names() -> Vec<Shape> {
             [("*", "NS", "a.example.net"), ("*.sub", "NS", "a.example.net")],
         ),
     ]
+}
+
+/// What the API server fills in.
+pub fn defaults() -> Vec<(Base, &'static str, Value)> {
+    vec![
+        (Zone, "/spec/createDefaults", json!(true)),
+        (Zone, "/spec/verifyNameservers", json!(true)),
+        (Zone, "/spec/suspended", json!(false)),
+        (Zone, "/spec/deletionPolicy", json!("Delete")),
+    ]
+}
+
+/// Changes of a zone that are refused, with what is said. Null takes the field away.
+pub const UNCHANGEABLE: [(&str, &str, &str); 3] = [
+    (
+        "zone",
+        "other.example",
+        "zone cannot be changed: delete the object and create one for the other zone",
+    ),
+    (
+        "provider",
+        "other",
+        "provider cannot be changed: create the zone at the other Provider first, then delete this object",
+    ),
+    (
+        "owner",
+        "P18",
+        "owner cannot be changed: ISPConfig would move the zone but not its records",
+    ),
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_zone_hangs_on_cannot_be_changed() {
+    let world = World::new().await;
+    let owned = |name: &str, owner: Value| {
+        let mut zone = world.zone("ispconfig", json!([]));
+        zone["metadata"]["name"] = json!(name);
+        zone["spec"]["owner"] = owner;
+        zone
+    };
+    let (named, unnamed) = (owned("named", json!("P17")), owned("unnamed", Value::Null));
+    world.apply(&named).await;
+    world.apply(&unnamed).await;
+    let zones = world.zones();
+    let change = async |name: &str, field: &str, value: &Value| {
+        let patch = Patch::Merge(json!({"spec": {field: value}}));
+        match zones.patch(name, &PatchParams::default(), &patch).await {
+            Ok(_) => Ok(()),
+            Err(kube::Error::Api(status)) => Err(status.message.clone()),
+            Err(error) => panic!("{error}"),
+        }
+    };
+    for (field, value, message) in UNCHANGEABLE {
+        let said = change("named", field, &json!(value)).await.unwrap_err();
+        assert!(said.contains(message), "{said}");
+        // The same once more is no change.
+        change("named", field, &named["spec"][field]).await.unwrap();
+    }
+    let (_, _, owner_stays) = UNCHANGEABLE[2];
+    for (name, value) in [("named", Value::Null), ("unnamed", json!("P17"))] {
+        let said = change(name, "owner", &value).await.unwrap_err();
+        assert!(said.contains(owner_stays), "{said}");
+    }
+    for (field, value) in [
+        ("plan", json!("other")),
+        ("suspended", json!(true)),
+        ("deletionPolicy", json!("Retain")),
+        ("allowedChildNamespaces", json!(["*"])),
+    ] {
+        change("named", field, &value).await.unwrap();
+    }
+    world.close().await;
 }
 
 /// A customer's zone file in small: every type in turn, names and contents as long as they usually are.
