@@ -18,12 +18,22 @@ async fn all(world: &World) -> Ended {
 }
 
 async fn untouched(world: &World, words: &[&str], input: &str) -> Ended {
-    let before = cluster_writes(world).await;
+    let before = (cluster_writes(world).await, versions(world).await);
     reset_calls(world);
     let ended = run(world, words, input).await;
     assert_eq!(outside_writes(world), Vec::<String>::new(), "{ended:?}");
-    assert_eq!(cluster_writes(world).await, before, "{ended:?}");
+    let after = (cluster_writes(world).await, versions(world).await);
+    assert_eq!(after, before, "{ended:?}");
     ended
+}
+
+/// Every object of this world with its version, which every write changes.
+async fn versions(world: &World) -> Vec<(Option<String>, Option<String>)> {
+    let sites = world.sites().list(&Default::default()).await.unwrap();
+    let zones = world.zones().list(&Default::default()).await.unwrap();
+    let sites = sites.items.into_iter().map(|site| site.metadata);
+    let all = sites.chain(zones.items.into_iter().map(|zone| zone.metadata));
+    all.map(|meta| (meta.uid, meta.resource_version)).collect()
 }
 
 /// The changes of the first object, as the text shows them.
