@@ -1,17 +1,18 @@
-//! The life of one site with trouble on its way, and what has to hold at each station.
+//! The life of one object with trouble on its way, and what has to hold at each station.
 
 use std::collections::BTreeSet;
 use std::fmt;
 use std::time::{Duration, Instant};
 
-use kube::ResourceExt;
+use kube::api::{Patch, PatchParams};
+use kube::{Resource, ResourceExt};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
-use super::checks::{Neighbours, scripts};
 use super::gate::SERVICE;
-use super::place::{Place, Running, is_gone, is_ready};
-use super::wire::{Point, Touched, Trouble};
+use super::living::{Living, is_gone, is_ready, objects};
+use super::place::{Place, Running};
+use super::wire::{Point, Touched, Trouble, is_write};
 
 /// How long after a point the operator dies that is killed in the middle of what follows: a part of the time that
 /// slow back-ends need for anything.
@@ -28,51 +29,47 @@ pub type Mishap = (Point, Trouble);
 pub enum Road {
     /// From nothing to Ready.
     Create,
+    /// From Ready to Ready after a change of the spec.
+    Change,
     /// From Ready to nothing.
     Delete,
     /// Deletion is asked for at a point of the creation.
     Cut,
+    /// Deletion is asked for at a point of the change.
+    CutChange,
 }
 
-/// One life: from nothing to Ready and back, or from nothing to somewhere on the way and back.
+/// One life: from nothing to Ready, through a change, and back; or to somewhere on the way and back. Where deletion
+/// is asked for at a mishap of [`Road::Cut`] or [`Road::CutChange`], the answer is held, or the operator is dead.
 #[derive(Debug, Clone, Default)]
 pub struct Case {
-    pub create: Option<Mishap>,
-    pub delete: Option<Mishap>,
-    /// Deletion is asked for here: while the answer is held, or while the operator is dead.
-    pub cut: Option<Mishap>,
+    mishaps: Vec<(Road, Mishap)>,
 }
 
 impl Case {
     /// A life with one mishap.
     pub fn only(road: Road, mishap: &Mishap) -> Self {
-        let mishap = Some(mishap.clone());
-        match road {
-            Road::Create => Self {
-                create: mishap,
-                ..Self::default()
-            },
-            Road::Delete => Self {
-                delete: mishap,
-                ..Self::default()
-            },
-            Road::Cut => Self {
-                cut: mishap,
-                ..Self::default()
-            },
+        Self::with([(road, Some(mishap))])
+    }
+
+    /// A life with at most one mishap on each of some roads.
+    pub fn with<const N: usize>(mishaps: [(Road, Option<&Mishap>); N]) -> Self {
+        let mishaps = mishaps.into_iter();
+        Self {
+            mishaps: mishaps
+                .filter_map(|(road, mishap)| Some((road, mishap?.clone())))
+                .collect(),
         }
     }
 
     /// Its mishaps.
-    pub fn mishaps(&self) -> Vec<(Road, &Mishap)> {
-        let all = [
-            (Road::Create, &self.create),
-            (Road::Delete, &self.delete),
-            (Road::Cut, &self.cut),
-        ];
-        all.into_iter()
-            .filter_map(|(road, mishap)| Some((road, mishap.as_ref()?)))
-            .collect()
+    pub fn mishaps(&self) -> &[(Road, Mishap)] {
+        &self.mishaps
+    }
+
+    fn on(&self, road: Road) -> Option<&Mishap> {
+        let found = self.mishaps.iter().find(|(on, _)| *on == road);
+        found.map(|(_, mishap)| mishap)
     }
 }
 
@@ -90,6 +87,8 @@ impl fmt::Display for Case {
 pub struct Story {
     /// Calls of the creation.
     pub create: Vec<Point>,
+    /// Calls of the change.
+    pub change: Vec<Point>,
     /// Calls of the deletion.
     pub delete: Vec<Point>,
     /// Mishaps that happened.
@@ -117,58 +116,45 @@ async fn either(
     Ok(timeout(LAST_MOMENT, touched).await.ok().and_then(Result::ok))
 }
 
-struct Life<'a> {
-    place: &'a mut Place,
-    site: &'a str,
-    neighbours: &'a Neighbours,
+struct Life<'a, L: Living> {
+    place: &'a mut Place<L>,
+    name: &'a str,
+    neighbours: L::Neighbours,
     running: Option<Running>,
     story: Story,
 }
 
 /// Lives one life.
-pub async fn live(place: &mut Place, site: &str, case: &Case) -> Result<Story, String> {
-    let neighbours = Neighbours::move_in(place, site);
-    let before = scripts(place);
+pub async fn live<L: Living>(place: &mut Place<L>, name: &str, case: &Case) -> Result<Story, String> {
+    let neighbours = place.living.move_in(&place.world, name);
     let begun = Instant::now();
     let running = place.start_settled().await?;
     let mut life = Life {
         place,
-        site,
-        neighbours: &neighbours,
+        name,
+        neighbours,
         running: Some(running),
         story: Story::default(),
     };
     life.story.took("start", begun);
-    let begun = Instant::now();
-    if let Some(mishap) = &case.cut {
-        life.cut_short(mishap).await?;
-    } else {
-        life.create(case.create.as_ref()).await?;
-        life.story.took("create", begun);
-        let begun = Instant::now();
-        life.rests_after_restart().await?;
-        life.story.took("restart", begun);
-        let begun = Instant::now();
-        let given = scripts(life.place).difference(&before).count();
-        if given != 1 {
-            return Err(format!("the container was given {given} different scripts"));
+    match (case.on(Road::Cut), case.on(Road::CutChange)) {
+        (Some(mishap), _) => life.cut_short(Road::Cut, mishap).await?,
+        (_, Some(mishap)) => {
+            life.create(None).await?;
+            life.cut_short(Road::CutChange, mishap).await?;
         }
-        life.delete(case.delete.as_ref()).await?;
-        life.story.took("delete", begun);
-    }
-    if case.cut.is_some() {
-        life.story.took("cut", begun);
+        (None, None) => life.whole(case).await?,
     }
     let begun = Instant::now();
-    neighbours.nothing_left(life.place, site).await?;
+    let (living, world) = (&life.place.living, &life.place.world);
+    living.nothing_left(world, &life.neighbours, name).await?;
     life.kill();
     life.story.took("end", begun);
-    let story = life.story;
-    neighbours.move_out(place);
-    Ok(story)
+    life.place.living.move_out(&life.place.world, &life.neighbours);
+    Ok(life.story)
 }
 
-impl Life<'_> {
+impl<L: Living> Life<'_, L> {
     fn kill(&mut self) {
         if let Some(running) = self.running.take() {
             running.kill();
@@ -178,47 +164,87 @@ impl Life<'_> {
     /// Counts from here, with the mishap armed if there is one.
     fn arm(&self, mishap: Option<&Mishap>) -> Option<Touched> {
         match mishap {
-            Some((point, trouble)) => Some(self.place.wire.begin_armed(self.site, point, *trouble)),
+            Some((point, trouble)) => Some(self.place.wire.begin_armed(self.name, point, *trouble)),
             None => {
-                self.place.wire.begin(self.site);
+                self.place.wire.begin(self.name);
                 None
             }
         }
     }
 
-    async fn apply(&self) -> Result<(), String> {
+    async fn apply(&self, changed: bool) -> Result<(), String> {
         let world = &self.place.world;
-        world
-            .try_apply(&world.site(self.site))
-            .await
-            .map(drop)
-            .map_err(|error| error.to_string())
+        let manifest = self.place.living.manifest(world, self.name, changed);
+        let (params, patch) = (PatchParams::apply("test").force(), Patch::Apply(&manifest));
+        let applied = objects::<L>(world).patch(self.name, &params, &patch).await;
+        applied.map(drop).map_err(|error| error.to_string())
     }
 
-    async fn ask_for_deletion(&self) -> Result<(), String> {
-        let sites = self.place.world.sites();
-        let asked = sites.delete(self.site, &Default::default()).await;
+    async fn ask_for_deletion(&mut self) -> Result<(), String> {
+        let (living, world) = (&self.place.living, &self.place.world);
+        living.leave(world, &mut self.neighbours);
+        let asked = objects::<L>(world).delete(self.name, &Default::default()).await;
         asked.map(drop).map_err(|error| error.to_string())
     }
 
-    async fn wait_ready(&self) -> Result<(), String> {
-        self.place.wait_until(self.site, "Ready", is_ready).await
+    async fn wait_ready(&self, generation: i64) -> Result<(), String> {
+        let ready = |object: Option<&L::Object>| {
+            is_ready::<L>(object) && object.is_some_and(|object| object.meta().generation >= Some(generation))
+        };
+        self.place.wait_until(self.name, "Ready", ready).await
     }
 
     async fn wait_gone(&self) -> Result<(), String> {
-        self.place.wait_until(self.site, "gone", is_gone).await
+        self.place.wait_until(self.name, "gone", is_gone).await
+    }
+
+    /// From nothing to nothing.
+    async fn whole(&mut self, case: &Case) -> Result<(), String> {
+        let begun = Instant::now();
+        self.create(case.on(Road::Create)).await?;
+        self.story.took("create", begun);
+        let begun = Instant::now();
+        self.rests_after_restart(false).await?;
+        self.story.took("restart", begun);
+        if L::CHANGES {
+            let begun = Instant::now();
+            self.change(case.on(Road::Change)).await?;
+            self.story.took("change", begun);
+            let begun = Instant::now();
+            self.rests_after_restart(true).await?;
+            self.story.took("restart", begun);
+        }
+        let begun = Instant::now();
+        self.delete(case.on(Road::Delete)).await?;
+        self.story.took("delete", begun);
+        Ok(())
     }
 
     async fn create(&mut self, mishap: Option<&Mishap>) -> Result<(), String> {
         let touched = self.arm(mishap);
-        self.apply().await?;
+        self.apply(false).await?;
         if let (Some(mishap), Some(touched)) = (mishap, touched) {
-            let met = either(touched, self.wait_ready()).await?.is_some();
+            let met = either(touched, self.wait_ready(1)).await?.is_some();
             self.note(Road::Create, mishap, met).await;
         }
-        self.wait_ready().await?;
+        self.wait_ready(1).await?;
         self.story.create = self.place.wire.points();
-        self.neighbours.one_whole_site(self.place, self.site).await
+        self.is_whole(false).await
+    }
+
+    /// What somebody else puts in meanwhile stays as it is.
+    async fn change(&mut self, mishap: Option<&Mishap>) -> Result<(), String> {
+        let (living, world) = (&self.place.living, &self.place.world);
+        living.intrude(world, &mut self.neighbours, self.name);
+        let touched = self.arm(mishap);
+        self.apply(true).await?;
+        if let (Some(mishap), Some(touched)) = (mishap, touched) {
+            let met = either(touched, self.wait_ready(2)).await?.is_some();
+            self.note(Road::Change, mishap, met).await;
+        }
+        self.wait_ready(2).await?;
+        self.story.change = self.place.wire.points();
+        self.is_whole(true).await
     }
 
     async fn delete(&mut self, mishap: Option<&Mishap>) -> Result<(), String> {
@@ -233,16 +259,18 @@ impl Life<'_> {
         Ok(())
     }
 
-    /// Deletion in the middle of the creation.
-    async fn cut_short(&mut self, mishap: &Mishap) -> Result<(), String> {
+    /// Deletion in the middle of the creation or of the change.
+    async fn cut_short(&mut self, road: Road, mishap: &Mishap) -> Result<(), String> {
+        let begun = Instant::now();
+        let changed = road == Road::CutChange;
         let touched = self.arm(Some(mishap));
-        self.apply().await?;
+        self.apply(changed).await?;
         let release = match touched {
             None => None,
-            Some(touched) => either(touched, self.wait_ready()).await?,
+            Some(touched) => either(touched, self.wait_ready(1 + i64::from(changed))).await?,
         };
         if release.is_some() {
-            self.story.met.insert((Road::Cut, mishap.clone()));
+            self.story.met.insert((road, mishap.clone()));
         }
         let dies = release.is_some() && mishap.1 == Trouble::Crash;
         if dies {
@@ -253,7 +281,9 @@ impl Life<'_> {
         if dies {
             self.running = Some(self.place.start().await);
         }
-        self.wait_gone().await
+        self.wait_gone().await?;
+        self.story.took("cut", begun);
+        Ok(())
     }
 
     /// After a crash a new operator takes over.
@@ -271,11 +301,19 @@ impl Life<'_> {
         }
     }
 
-    /// A restarted operator finds a Ready site as it shall be and writes nothing, neither here nor outside.
-    async fn rests_after_restart(&mut self) -> Result<(), String> {
+    async fn is_whole(&self, changed: bool) -> Result<(), String> {
+        let object = self.place.object(self.name).ok_or("the object is gone")?;
+        let (living, world) = (&self.place.living, &self.place.world);
+        living.whole(world, &self.neighbours, &object, changed).await
+    }
+
+    /// A restarted operator finds what is Ready as it shall be and writes nothing, neither here nor outside.
+    async fn rests_after_restart(&mut self, changed: bool) -> Result<(), String> {
+        let begun = Instant::now();
         if let Some(running) = self.running.take() {
             running.operator.stop().await;
         }
+        self.story.took("stop", begun);
         let before = self.version();
         let running = self.place.start_settled().await?;
         let writes = running.gate.writes();
@@ -284,7 +322,7 @@ impl Life<'_> {
             .wire
             .turns()
             .into_keys()
-            .filter(|call| !call.contains(" GET ") && !call.contains("/tokens"))
+            .filter(|call| is_write(call))
             // The last event of the operator before may still be on its way; the gate of this one counts its own.
             .filter(|call| !call.starts_with(SERVICE))
             .collect();
@@ -292,15 +330,15 @@ impl Life<'_> {
         self.running = Some(running);
         if !writes.is_empty() || !outside.is_empty() || before != after {
             return Err(format!(
-                "a restart over a Ready site wrote {writes:?} and called {outside:?}; version {before:?}, then {after:?}"
+                "a restart over a Ready object wrote {writes:?} and called {outside:?}; version {before:?}, then {after:?}"
             ));
         }
-        Ok(())
+        self.is_whole(changed).await
     }
 
     fn version(&self) -> Option<String> {
         self.place
-            .site(self.site)
-            .and_then(|site| site.resource_version())
+            .object(self.name)
+            .and_then(|object| object.resource_version())
     }
 }

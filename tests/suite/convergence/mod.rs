@@ -1,22 +1,29 @@
 //! Convergence: whatever is killed or lost at whatever moment, the end is the same.
 //!
-//! A site's road to Ready and its road to nothing are walked once in peace, to learn every outside call and every
-//! write to the API server on them. Then each road is walked again for each of these: with the operator killed
-//! after the effect, with the answer lost, and with deletion asked for in the middle of the creation.
+//! An object's road to Ready, its road through a change and its road to nothing are walked once in peace, to learn
+//! every outside call and every write to the API server on them. Then each road is walked again for each of these:
+//! with the operator killed after the effect, with the answer lost, and with deletion asked for in the middle.
+//!
+//! `living` is what differs between kinds, `sites` and `zones` are the kinds; the rest knows none.
 
-mod checks;
 mod gate;
 mod life;
+mod living;
 mod place;
+mod sites;
 mod wire;
+mod zones;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use life::{Case, Mishap, Road, Story, live};
+use living::Living;
 use place::Place;
+use sites::Sites;
 use wire::{Point, Trouble};
+use zones::{Vendor, Zones};
 
 /// How often a life is repeated whose point was not reached, for the number of polls differs from run to run.
 const TRIES: u32 = 3;
@@ -42,28 +49,61 @@ fn locked(tally: &Shared) -> MutexGuard<'_, Tally> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whatever_is_killed_or_lost_the_end_is_the_same() {
     // Two cores are busy with four.
-    converge("fast", Duration::ZERO, 4, every_point).await;
+    converge("fast", Sites, Duration::ZERO, 4, every_point).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whatever_is_killed_while_tasks_run_the_end_is_the_same() {
     // They wait most of the time.
-    converge("slow", SLOW, 6, writes_and_their_beginnings).await;
+    converge("slow", Sites, SLOW, 6, writes_and_their_beginnings).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whatever_is_killed_or_lost_a_zone_at_ispconfig_is_the_same() {
+    converge(
+        "ISPConfig",
+        Zones(Vendor::Ispconfig),
+        Duration::ZERO,
+        4,
+        every_point,
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whatever_is_killed_or_lost_a_zone_at_cloudflare_is_the_same() {
+    converge(
+        "Cloudflare",
+        Zones(Vendor::Cloudflare),
+        Duration::ZERO,
+        4,
+        every_point,
+    )
+    .await;
 }
 
 /// Learns the roads, then lives all cases that are made of them, in several worlds side by side.
-async fn converge(title: &str, time: Duration, worlds: usize, cases: fn(&Story) -> Vec<Case>) {
+async fn converge<L: Living>(
+    title: &str,
+    living: L,
+    time: Duration,
+    worlds: usize,
+    cases: fn(&Story) -> Vec<Case>,
+) {
     let begun = Instant::now();
-    let mut place = Place::new(time).await;
+    let mut place = Place::new(living.clone(), time).await;
     let story = live(&mut place, "calm", &Case::default()).await.unwrap();
     tell(&format!("{title}, create"), &story.create);
+    if L::CHANGES {
+        tell(&format!("{title}, change"), &story.change);
+    }
     tell(&format!("{title}, delete"), &story.delete);
     let tally = Shared::default();
     locked(&tally).waiting = cases(&story).into_iter().map(|case| (case, 1)).collect();
     let mut dwellers = tokio::task::JoinSet::new();
-    dwellers.spawn(dwell(0, time, Some(place), Arc::clone(&tally)));
+    dwellers.spawn(dwell(0, (living.clone(), time), Some(place), Arc::clone(&tally)));
     for number in 1..worlds {
-        dwellers.spawn(dwell(number, time, None, Arc::clone(&tally)));
+        dwellers.spawn(dwell(number, (living.clone(), time), None, Arc::clone(&tally)));
     }
     while let Some(ended) = dwellers.join_next().await {
         ended.unwrap();
@@ -92,25 +132,32 @@ fn mishaps<'a>(points: impl Iterator<Item = &'a Point>, troubles: &[Trouble]) ->
     points.into_iter().flat_map(with).collect()
 }
 
-/// Lives with a mishap on both roads, as long as there are any, and lives that are cut short.
-fn lives(create: &[Mishap], delete: &[Mishap], cut: &[Mishap]) -> Vec<Case> {
-    let whole = (0..create.len().max(delete.len())).map(|at| Case {
-        create: create.get(at).cloned(),
-        delete: delete.get(at).cloned(),
-        cut: None,
+/// Lives with a mishap on all roads, as long as there are any, and lives that are cut short.
+fn lives([create, change, delete]: [&[Mishap]; 3], cut: &[Mishap], cut_change: &[Mishap]) -> Vec<Case> {
+    let longest = create.len().max(change.len()).max(delete.len());
+    let whole = (0..longest).map(|at| {
+        Case::with([
+            (Road::Create, create.get(at)),
+            (Road::Change, change.get(at)),
+            (Road::Delete, delete.get(at)),
+        ])
     });
+    let only = |road: Road| move |mishap: &Mishap| Case::only(road, mishap);
     whole
-        .chain(cut.iter().map(|mishap| Case::only(Road::Cut, mishap)))
+        .chain(cut.iter().map(only(Road::Cut)))
+        .chain(cut_change.iter().map(only(Road::CutChange)))
         .collect()
 }
 
 /// Every point with every trouble.
 fn every_point(story: &Story) -> Vec<Case> {
-    let troubles = [Trouble::Crash, Trouble::Lose];
+    let roads = [&story.create, &story.change, &story.delete];
+    let [create, change, delete] = roads.map(|road| mishaps(road.iter(), &[Trouble::Crash, Trouble::Lose]));
+    let cuts = [Trouble::Hold, Trouble::Crash];
     lives(
-        &mishaps(story.create.iter(), &troubles),
-        &mishaps(story.delete.iter(), &troubles),
-        &mishaps(story.create.iter(), &[Trouble::Hold, Trouble::Crash]),
+        [&create, &change, &delete],
+        &mishaps(story.create.iter(), &cuts),
+        &mishaps(story.change.iter(), &cuts),
     )
 }
 
@@ -129,16 +176,27 @@ fn writes_and_their_beginnings(story: &Story) -> Vec<Case> {
         all.extend(mishaps(before, &[Trouble::CrashLater]));
         all
     };
-    let writes = story.create.iter().filter(|point| point.is_write());
-    let cut = mishaps(writes, &[Trouble::Hold, Trouble::Crash]);
-    lives(&road(&story.create), &road(&story.delete), &cut)
+    let cut = |points: &[Point]| {
+        let writes = points.iter().filter(|point| point.is_write());
+        mishaps(writes, &[Trouble::Hold, Trouble::Crash])
+    };
+    lives(
+        [&road(&story.create), &road(&story.change), &road(&story.delete)],
+        &cut(&story.create),
+        &cut(&story.change),
+    )
 }
 
 /// Lives lives in one world until there are no more.
-async fn dwell(number: usize, time: Duration, place: Option<Place>, tally: Shared) {
+async fn dwell<L: Living>(
+    number: usize,
+    (living, time): (L, Duration),
+    place: Option<Place<L>>,
+    tally: Shared,
+) {
     let mut place = match place {
         Some(place) => place,
-        None => Place::new(time).await,
+        None => Place::new(living.clone(), time).await,
     };
     loop {
         let (case, turn, life) = {
@@ -156,7 +214,7 @@ async fn dwell(number: usize, time: Duration, place: Option<Place>, tally: Share
                 locked(&tally).failures.push(format!("{case}: {what}"));
                 // Whatever is left of the failed life would fail the next ones as well.
                 place.close().await;
-                place = Place::new(time).await;
+                place = Place::new(living.clone(), time).await;
             }
         }
     }
@@ -170,12 +228,12 @@ fn note(tally: &Shared, case: &Case, story: Story, turn: u32) {
         (*count, *sum) = (*count + 1, *sum + time);
     }
     for (road, mishap) in case.mishaps() {
-        if story.met.contains(&(road, mishap.clone())) {
-            tally.met.entry(road).or_default().insert(mishap.clone());
+        if story.met.contains(&(*road, mishap.clone())) {
+            tally.met.entry(*road).or_default().insert(mishap.clone());
         } else if turn < TRIES {
-            tally.waiting.push_back((Case::only(road, mishap), turn + 1));
+            tally.waiting.push_back((Case::only(*road, mishap), turn + 1));
         } else {
-            tally.missed.push((road, mishap.clone()));
+            tally.missed.push((*road, mishap.clone()));
         }
     }
 }
@@ -187,20 +245,25 @@ fn report(title: &str, tally: &Tally, begun: Instant) {
     };
     let crash = [Trouble::Crash, Trouble::CrashLater];
     let both = |troubles: &[Trouble]| {
-        let (create, delete) = (count(Road::Create, troubles), count(Road::Delete, troubles));
+        let roads = [Road::Create, Road::Change, Road::Delete];
+        let [create, change, delete] = roads.map(|road| count(road, troubles));
         format!(
-            "{} ({create} on the way up, {delete} on the way down)",
-            create + delete
+            "{} ({create} on the way up, {change} in a change, {delete} on the way down)",
+            create + change + delete
         )
     };
+    let cuts = |troubles: &[Trouble]| {
+        let (create, change) = (count(Road::Cut, troubles), count(Road::CutChange, troubles));
+        format!("{create} of the creation and {change} of the change")
+    };
     println!(
-        "{title}: crash points: {}, lost answers: {}, never answered: {}, deletions in the middle of the creation: {}, with a crash: {}; \
+        "{title}: crash points: {}, lost answers: {}, never answered: {}, deletions in the middle: {}, with a crash: {}; \
          {} lives in {:.0} s",
         both(&crash),
         both(&[Trouble::Lose]),
         both(&[Trouble::Hang]),
-        count(Road::Cut, &[Trouble::Hold]),
-        count(Road::Cut, &crash),
+        cuts(&[Trouble::Hold]),
+        cuts(&crash),
         tally.lived,
         begun.elapsed().as_secs_f64(),
     );

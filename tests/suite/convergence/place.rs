@@ -1,22 +1,22 @@
 //! One world of this suite: back-ends with a tripwire, things of other people in them, an API gate, and a view of
-//! the sites that costs the server one watch.
+//! the objects of one kind that costs the server one watch.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt;
-use hostwright::api::WordPressSite;
 use hostwright::api::condition::{is_true, kinds};
 use hostwright::stage::{BackendsOptions, Pool};
 use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{self, Event, watcher};
-use kube::{Client, ResourceExt};
+use kube::{Api, Client, ResourceExt};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 
 use super::gate::ApiGate;
+use super::living::{Living, objects, shown};
 use super::wire::Wire;
 use crate::world::{Operator, PATIENCE, World, client};
 
@@ -26,17 +26,21 @@ const LOOK: Duration = Duration::from_millis(3);
 /// Wait for an answer that never comes. Long enough for a machine that is busy with other things.
 const DEADLINE: Duration = Duration::from_secs(10);
 
-type Sites = BTreeMap<String, WordPressSite>;
+/// Providers of a world.
+const PROVIDERS: [&str; 4] = ["pve", "npm", "cloudflare", "ispconfig"];
 
-pub struct Place {
+type Seen<O> = BTreeMap<String, O>;
+
+pub struct Place<L: Living> {
+    pub living: L,
     pub world: World,
     pub wire: Arc<Wire>,
     /// The operator's way to the API server behind the gates.
     server: Client,
-    sites: watch::Receiver<Sites>,
+    seen: watch::Receiver<Seen<L::Object>>,
     // Ends its task when it is dropped.
     _watching: JoinSet<()>,
-    /// What a fresh operator asks of its back-ends before it has a site.
+    /// What a fresh operator asks of its back-ends before it has an object.
     greeting: BTreeMap<String, u32>,
 }
 
@@ -63,9 +67,9 @@ impl Running {
     }
 }
 
-impl Place {
+impl<L: Living> Place<L> {
     /// A world whose back-ends take this long for everything that takes time.
-    pub async fn new(time: Duration) -> Self {
+    pub async fn new(living: L, time: Duration) -> Self {
         let wire = Arc::new(Wire::default());
         let options = BackendsOptions {
             task_time: time,
@@ -77,18 +81,19 @@ impl Place {
         let mut world = World::with(options, Pool::default()).await;
         world.pace.deadline = DEADLINE;
         let server = client(&world.operator_kubeconfig).await;
-        let (seen, sites) = watch::channel(Sites::new());
+        let (news, seen) = watch::channel(Seen::new());
         let mut watching = JoinSet::new();
-        watching.spawn(follow(world.sites(), seen));
+        watching.spawn(follow(objects::<L>(&world), news));
+        living.inhabit(&world);
         let mut place = Self {
+            living,
             world,
             wire,
             server,
-            sites,
+            seen,
             _watching: watching,
             greeting: BTreeMap::new(),
         };
-        place.inhabit();
         place.learn_greeting().await;
         place
     }
@@ -98,20 +103,12 @@ impl Place {
         self.world.close().await;
     }
 
-    /// Things of other people, on what a site would get first.
-    fn inhabit(&self) {
-        let proxmox = &self.world.backends.proxmox;
-        let address = "name=eth0,bridge=vmbr1,ip=10.20.0.100/8,gw=10.0.0.1";
-        proxmox.add_foreign_container(5_000, "pve1", &[("hostname", "shop"), ("net0", address)]);
-        proxmox.add_vm(5_002, "pve2");
-    }
-
     /// The first operator writes the Providers' conditions; the calls of the second are those of every later one.
     async fn learn_greeting(&mut self) {
         for _ in 0..2 {
             self.wire.begin("");
             let running = self.start().await;
-            for name in ["pve", "npm", "cloudflare"] {
+            for name in PROVIDERS {
                 self.wait_for_provider(&self.world.provider(name)).await;
             }
             // Nothing announces that no more calls come; after the conditions there are none.
@@ -159,10 +156,10 @@ impl Place {
         }
     }
 
-    /// Starts an operator and waits until it has looked at its Providers and at the sites that exist.
+    /// Starts an operator and waits until it has looked at its Providers and at the objects that exist.
     pub async fn start_settled(&mut self) -> Result<Running, String> {
         self.wire.begin("");
-        let sites = self.sites.borrow().len();
+        let objects = self.seen.borrow().len();
         let running = self.start().await;
         let begun = Instant::now();
         loop {
@@ -171,7 +168,7 @@ impl Place {
                 .greeting
                 .iter()
                 .all(|(call, count)| turns.get(call).is_some_and(|made| made >= count));
-            if greeted && running.passes("WordPressSite") >= u64::try_from(sites).unwrap_or_default() {
+            if greeted && running.passes(L::KIND) >= u64::try_from(objects).unwrap_or_default() {
                 return Ok(running);
             }
             if begun.elapsed() > PATIENCE {
@@ -181,25 +178,24 @@ impl Place {
         }
     }
 
-    /// The site as the watch has it.
-    pub fn site(&self, name: &str) -> Option<WordPressSite> {
-        self.sites.borrow().get(name).cloned()
+    /// The object as the watch has it.
+    pub fn object(&self, name: &str) -> Option<L::Object> {
+        self.seen.borrow().get(name).cloned()
     }
 
-    /// Waits until the watch shows a site in a state.
+    /// Waits until the watch shows an object in a state.
     pub async fn wait_until(
         &self,
         name: &str,
         what: &str,
-        holds: impl Fn(Option<&WordPressSite>) -> bool,
+        holds: impl Fn(Option<&L::Object>) -> bool,
     ) -> Result<(), String> {
-        let mut sites = self.sites.clone();
-        let wait = sites.wait_for(|sites| holds(sites.get(name)));
+        let mut seen = self.seen.clone();
+        let wait = seen.wait_for(|objects| holds(objects.get(name)));
         match timeout(PATIENCE, wait).await {
             Ok(Ok(_)) => Ok(()),
             _ => {
-                let site = self.site(name);
-                let seen = site.map(|site| (site.finalizers().to_vec(), site.status));
+                let seen = self.object(name).as_ref().map(shown::<L>);
                 Err(format!(
                     "{name} is not {what} within {PATIENCE:?}; last seen: {seen:?}"
                 ))
@@ -208,28 +204,26 @@ impl Place {
     }
 }
 
-/// Ready in the generation that it has.
-pub fn is_ready(site: Option<&WordPressSite>) -> bool {
-    let status = site.and_then(|site| site.status.as_ref());
-    status.is_some_and(|status| is_true(&status.conditions, kinds::READY))
-}
-
-/// Gone.
-pub fn is_gone(site: Option<&WordPressSite>) -> bool {
-    site.is_none()
-}
-
-async fn follow(api: kube::Api<WordPressSite>, seen: watch::Sender<Sites>) {
+async fn follow<O>(api: Api<O>, news: watch::Sender<Seen<O>>)
+where
+    O: kube::Resource<DynamicType = ()>
+        + Clone
+        + std::fmt::Debug
+        + serde::de::DeserializeOwned
+        + Send
+        + Sync
+        + 'static,
+{
     let mut events = std::pin::pin!(watcher(api, watcher::Config::default()).default_backoff());
     while let Some(event) = events.next().await {
         match event {
-            Ok(Event::Apply(site) | Event::InitApply(site)) => {
-                seen.send_modify(|sites| {
-                    sites.insert(site.name_any(), site);
+            Ok(Event::Apply(object) | Event::InitApply(object)) => {
+                news.send_modify(|seen| {
+                    seen.insert(object.name_any(), object);
                 });
             }
-            Ok(Event::Delete(site)) => seen.send_modify(|sites| {
-                sites.remove(&site.name_any());
+            Ok(Event::Delete(object)) => news.send_modify(|seen| {
+                seen.remove(&object.name_any());
             }),
             Ok(Event::Init | Event::InitDone) | Err(_) => {}
         }

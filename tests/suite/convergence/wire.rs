@@ -21,12 +21,23 @@ pub struct Point {
 impl Point {
     /// It changes something.
     pub fn is_write(&self) -> bool {
-        !self.call.contains(" GET ")
+        is_write(&self.call)
     }
 
     /// It is a write to the Kubernetes API.
     pub fn is_api_write(&self) -> bool {
         self.call.starts_with(super::gate::SERVICE)
+    }
+}
+
+/// Whether a call changes something. Where all calls have one method and one path, the function says it.
+pub fn is_write(call: &str) -> bool {
+    match call.split_once('?') {
+        Some((_, function)) => ["_add", "_update", "_delete"]
+            .iter()
+            .any(|end| function.ends_with(end)),
+        // A log-in changes nothing that stays.
+        None => !call.contains(" GET ") && !call.contains("/tokens"),
     }
 }
 
@@ -62,8 +73,8 @@ struct Armed {
 
 #[derive(Default)]
 struct State {
-    /// Part of paths that is the site's name.
-    site: String,
+    /// Part of paths that is the object's name.
+    name: String,
     turns: BTreeMap<String, u32>,
     points: Vec<Point>,
     armed: Option<Armed>,
@@ -80,17 +91,17 @@ impl Wire {
     }
 
     /// Counts from nothing.
-    pub fn begin(&self, site: &str) {
+    pub fn begin(&self, name: &str) {
         *self.lock() = State {
-            site: site.to_owned(),
+            name: name.to_owned(),
             ..State::default()
         };
     }
 
     /// Counts from nothing and does something at a point. The receiver fails if the point was not reached until
     /// the next beginning.
-    pub fn begin_armed(&self, site: &str, point: &Point, trouble: Trouble) -> Touched {
-        self.begin(site);
+    pub fn begin_armed(&self, name: &str, point: &Point, trouble: Trouble) -> Touched {
+        self.begin(name);
         let (touched, receiver) = oneshot::channel();
         self.lock().armed = Some(Armed {
             point: point.clone(),
@@ -114,7 +125,7 @@ impl Wire {
 impl Tripwire for Wire {
     fn after_effect(&self, service: &str, method: &str, path: &str) -> Verdict {
         let mut state = self.lock();
-        let call = format!("{service} {method} {}", pattern(path, &state.site));
+        let call = format!("{service} {method} {}", pattern(path, &state.name));
         let turn = state.turns.entry(call.clone()).or_default();
         *turn += 1;
         let point = Point { call, turn: *turn };
@@ -137,8 +148,8 @@ impl Tripwire for Wire {
     }
 }
 
-/// The path without what differs from site to site.
-fn pattern(path: &str, site: &str) -> String {
+/// The path without what differs from object to object.
+fn pattern(path: &str, name: &str) -> String {
     let varies = |part: &str| {
         let hex = part.len() >= 16 && part.chars().all(|c| c.is_ascii_hexdigit() || c == '-');
         let number = !part.is_empty() && part.chars().all(|c| c.is_ascii_digit());
@@ -147,8 +158,8 @@ fn pattern(path: &str, site: &str) -> String {
     let word = |part: &str| {
         if varies(part) || ["pve1", "pve2"].contains(&part) {
             "*".to_owned()
-        } else if !site.is_empty() && part.contains(site) {
-            part.replace(site, "SITE")
+        } else if !name.is_empty() && part.contains(name) {
+            part.replace(name, "NAME")
         } else {
             part.to_owned()
         }

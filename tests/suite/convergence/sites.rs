@@ -1,16 +1,76 @@
-//! What has to hold at the end of a road, whatever happened on it.
+//! Sites: what has to hold at the end of a road, whatever happened on it.
 
 use std::collections::BTreeSet;
 
+use async_trait::async_trait;
+use hostwright::api::WordPressSite;
 use hostwright::sim::cloudflare::SimRecord;
 use hostwright::sim::proxmox::SimContainer;
 use hostwright::stage::CLOUDFLARE_ZONE;
 use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::Api;
 use kube::ResourceExt;
 use serde_json::Value;
 
-use super::place::Place;
+use super::living::{Living, expect};
+use crate::world::World;
+
+/// Sites.
+#[derive(Clone)]
+pub struct Sites;
+
+#[async_trait]
+impl Living for Sites {
+    type Object = WordPressSite;
+    type Neighbours = Neighbours;
+
+    const KIND: &'static str = "WordPressSite";
+    const CHANGES: bool = false;
+
+    fn conditions(site: &WordPressSite) -> Vec<Condition> {
+        let status = site.status.as_ref();
+        status.map(|status| status.conditions.clone()).unwrap_or_default()
+    }
+
+    fn manifest(&self, world: &World, name: &str, _: bool) -> Value {
+        world.site(name)
+    }
+
+    /// On what a site would get first.
+    fn inhabit(&self, world: &World) {
+        let proxmox = &world.backends.proxmox;
+        let address = "name=eth0,bridge=vmbr1,ip=10.20.0.100/8,gw=10.0.0.1";
+        proxmox.add_foreign_container(5_000, "pve1", &[("hostname", "shop"), ("net0", address)]);
+        proxmox.add_vm(5_002, "pve2");
+    }
+
+    fn move_in(&self, world: &World, name: &str) -> Neighbours {
+        Neighbours::move_in(world, name)
+    }
+
+    fn move_out(&self, world: &World, neighbours: &Neighbours) {
+        neighbours.move_out(world);
+    }
+
+    fn intrude(&self, _: &World, _: &mut Neighbours, _: &str) {}
+
+    fn leave(&self, _: &World, _: &mut Neighbours) {}
+
+    async fn whole(
+        &self,
+        world: &World,
+        neighbours: &Neighbours,
+        site: &WordPressSite,
+        _: bool,
+    ) -> Result<(), String> {
+        neighbours.one_whole_site(world, &site.name_any()).await
+    }
+
+    async fn nothing_left(&self, world: &World, neighbours: &Neighbours, name: &str) -> Result<(), String> {
+        neighbours.nothing_left(world, name).await
+    }
+}
 
 /// Things of other people beside one site: neighbours of its names.
 pub struct Neighbours {
@@ -18,6 +78,8 @@ pub struct Neighbours {
     certificates: Vec<u64>,
     records: Vec<String>,
     before: Foreign,
+    /// Scripts that containers were given before.
+    scripts: BTreeSet<u64>,
 }
 
 /// Everything outside that is not the operator's.
@@ -30,7 +92,7 @@ struct Foreign {
 }
 
 /// The name of a site.
-pub fn host_of(site: &str) -> String {
+fn host_of(site: &str) -> String {
     format!("{site}.sites.{CLOUDFLARE_ZONE}")
 }
 
@@ -45,17 +107,10 @@ fn id_of(row: &Value) -> u64 {
     row["id"].as_u64().unwrap()
 }
 
-fn expect(what: &str, holds: bool, seen: impl FnOnce() -> String) -> Result<(), String> {
-    match holds {
-        true => Ok(()),
-        false => Err(format!("{what}: {}", seen())),
-    }
-}
-
 impl Neighbours {
     /// Puts them in.
-    pub fn move_in(place: &Place, site: &str) -> Self {
-        let backends = &place.world.backends;
+    pub fn move_in(world: &World, site: &str) -> Self {
+        let backends = &world.backends;
         let (above, beside) = (format!("www.{}", host_of(site)), host_of(&format!("{site}-2")));
         let host = |name: &str| {
             let names = [name];
@@ -85,14 +140,15 @@ impl Neighbours {
                 certificates: Vec::new(),
                 records: Vec::new(),
             },
+            scripts: scripts(world),
         };
-        neighbours.before = neighbours.seen(place);
+        neighbours.before = neighbours.seen(world);
         neighbours
     }
 
     /// Takes them out again.
-    pub fn move_out(&self, place: &Place) {
-        let backends = &place.world.backends;
+    pub fn move_out(&self, world: &World) {
+        let backends = &world.backends;
         for id in &self.hosts {
             backends.npm.delete_host_by_hand(*id);
         }
@@ -104,8 +160,8 @@ impl Neighbours {
         }
     }
 
-    fn seen(&self, place: &Place) -> Foreign {
-        let backends = &place.world.backends;
+    fn seen(&self, world: &World) -> Foreign {
+        let backends = &world.backends;
         let containers = backends.proxmox.containers();
         Foreign {
             containers: containers.into_iter().filter(|c| c.foreign).collect(),
@@ -121,20 +177,20 @@ impl Neighbours {
     }
 
     /// Nothing of other people was touched.
-    pub fn untouched(&self, place: &Place) -> Result<(), String> {
-        let writes = place.world.backends.proxmox.foreign_writes();
+    pub fn untouched(&self, world: &World) -> Result<(), String> {
+        let writes = world.backends.proxmox.foreign_writes();
         expect("no write to foreign guests", writes.is_empty(), || {
             writes.join(", ")
         })?;
-        let now = self.seen(place);
+        let now = self.seen(world);
         expect("foreign things are as they were", now == self.before, || {
             format!("{now:?}, before {:?}", self.before)
         })
     }
 
     /// Exactly one of everything, whole, and nothing else.
-    pub async fn one_whole_site(&self, place: &Place, site: &str) -> Result<(), String> {
-        let backends = &place.world.backends;
+    pub async fn one_whole_site(&self, world: &World, site: &str) -> Result<(), String> {
+        let backends = &world.backends;
         let containers = backends.proxmox.containers();
         let own: Vec<&SimContainer> = containers.iter().filter(|c| !c.foreign).collect();
         let [container] = own.as_slice() else {
@@ -162,14 +218,16 @@ impl Neighbours {
         let rules = backends.proxmox.ha_rules();
         let placed: Vec<&String> = rules.iter().flat_map(|rule| &rule.resources).collect();
         expect("in one HA rule", placed == [&sid], || format!("{rules:?}"))?;
-        self.one_name(place, site)?;
-        self.one_installation(place, site, container.vmid)?;
-        one_secret(place, site).await?;
-        self.untouched(place)
+        self.one_name(world, site)?;
+        self.one_installation(world, site, container.vmid)?;
+        let given = scripts(world).difference(&self.scripts).count();
+        expect("one script for the container", given == 1, || given.to_string())?;
+        one_secret(world, site).await?;
+        self.untouched(world)
     }
 
-    fn one_name(&self, place: &Place, site: &str) -> Result<(), String> {
-        let backends = &place.world.backends;
+    fn one_name(&self, world: &World, site: &str) -> Result<(), String> {
+        let backends = &world.backends;
         let records = backends.cloudflare.records(CLOUDFLARE_ZONE);
         let own: Vec<&SimRecord> = records.iter().filter(|r| !self.records.contains(&r.id)).collect();
         let right = matches!(own.as_slice(), [record] if record.name == host_of(site) && marked(record));
@@ -187,9 +245,9 @@ impl Neighbours {
         })
     }
 
-    fn one_installation(&self, place: &Place, site: &str, vmid: u32) -> Result<(), String> {
+    fn one_installation(&self, world: &World, site: &str, vmid: u32) -> Result<(), String> {
         use hostwright::sim::directory::ContainerDirectory;
-        let backends = &place.world.backends;
+        let backends = &world.backends;
         let installed = backends.proxmox.installed(vmid);
         let right = installed
             .as_ref()
@@ -198,8 +256,8 @@ impl Neighbours {
     }
 
     /// Nothing is left of the site.
-    pub async fn nothing_left(&self, place: &Place, site: &str) -> Result<(), String> {
-        let backends = &place.world.backends;
+    pub async fn nothing_left(&self, world: &World, site: &str) -> Result<(), String> {
+        let backends = &world.backends;
         let left = backends.leftovers();
         expect(
             "nothing is left",
@@ -220,19 +278,19 @@ impl Neighbours {
         expect("no orphaned volume", orphans.is_empty(), || {
             format!("{orphans:?}")
         })?;
-        let secrets: Api<Secret> = Api::namespaced(place.world.admin.clone(), &place.world.namespace);
+        let secrets: Api<Secret> = Api::namespaced(world.admin.clone(), &world.namespace);
         let secret = secrets.get_opt(&format!("{site}-wordpress")).await;
         let gone = matches!(secret, Ok(None));
         expect("the Secret is gone", gone, || {
             format!("{:?}", secret.map(|s| s.map(|s| s.name_any())))
         })?;
-        self.untouched(place)
+        self.untouched(world)
     }
 }
 
 /// Different scripts that containers were given so far.
-pub fn scripts(place: &Place) -> BTreeSet<u64> {
-    let servers = place.world.backends.ssh.iter();
+fn scripts(world: &World) -> BTreeSet<u64> {
+    let servers = world.backends.ssh.iter();
     servers
         .flat_map(|(_, server)| server.inputs().into_values().flatten())
         .collect()
@@ -248,8 +306,8 @@ fn ours(rows: Vec<Value>, theirs: &[u64]) -> Vec<Value> {
         .collect()
 }
 
-async fn one_secret(place: &Place, site: &str) -> Result<(), String> {
-    let secrets: Api<Secret> = Api::namespaced(place.world.admin.clone(), &place.world.namespace);
+async fn one_secret(world: &World, site: &str) -> Result<(), String> {
+    let secrets: Api<Secret> = Api::namespaced(world.admin.clone(), &world.namespace);
     let found = secrets
         .list(&Default::default())
         .await
