@@ -130,12 +130,12 @@ impl ObjectAnswer {
     }
 
     /// A manifest that the API server would refuse.
-    pub fn refused(document: &Document, problem: Problem) -> Self {
+    pub fn refused(document: &Document, exists: bool, problem: Problem) -> Self {
         Self {
             kind: document.kind.name(),
             namespace: document.namespace.clone(),
             name: document.name.clone(),
-            exists: false,
+            exists,
             result: Standing::Blocked,
             changes: Vec::new(),
             then: Vec::new(),

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt;
+use kube::runtime::reflector::ObjectRef;
 use kube::{Api, Resource, ResourceExt};
 
 use crate::api::{DnsZone, WordPressSite};
@@ -92,22 +93,23 @@ fn present<K: Resource>(objects: Vec<Arc<K>>) -> Vec<Laid<K>> {
 async fn laid_over(session: &Session, documents: &[Document], deadline: Duration, answer: &mut Answer) {
     let (mut sites, mut zones) = (Vec::new(), Vec::new());
     for (number, document) in documents.iter().enumerate() {
-        let problem = match document.kind {
+        let Document { name, namespace, .. } = document;
+        let (exists, problem) = match document.kind {
             manifest::Planned::Site => {
-                let api = Api::<WordPressSite>::namespaced(session.client.clone(), &document.namespace);
-                lay(&api, &session.sites, document, number)
-                    .await
-                    .map(|laid| sites.push(laid))
+                let api = Api::<WordPressSite>::namespaced(session.client.clone(), namespace);
+                let laid = lay(&api, &session.sites, document, number).await;
+                let known = session.sites.get(&ObjectRef::new(name).within(namespace));
+                (known.is_some(), laid.map(|laid| sites.push(laid)))
             }
             manifest::Planned::Zone => {
-                let api = Api::<DnsZone>::namespaced(session.client.clone(), &document.namespace);
-                lay(&api, &session.zones, document, number)
-                    .await
-                    .map(|laid| zones.push(laid))
+                let api = Api::<DnsZone>::namespaced(session.client.clone(), namespace);
+                let laid = lay(&api, &session.zones, document, number).await;
+                let known = session.zones.get(&ObjectRef::new(name).within(namespace));
+                (known.is_some(), laid.map(|laid| zones.push(laid)))
             }
         };
         if let Err(problem) = problem {
-            answer.add(vec![ObjectAnswer::refused(document, problem)]);
+            answer.add(vec![ObjectAnswer::refused(document, exists, problem)]);
         }
     }
     // Who comes first among the objects of the files is judged with all of them, as after an apply.

@@ -130,8 +130,11 @@ pub async fn cluster_writes(world: &World) -> Vec<String> {
     let writes = events.filter(|event| {
         let verb = event["verb"].as_str().unwrap_or_default();
         let uri = event["requestURI"].as_str().unwrap_or_default();
+        // The cluster's own controllers put things into every new namespace.
+        let ours = event["userAgent"].as_str().unwrap_or_default();
         event["objectRef"]["namespace"] == world.namespace.as_str()
             && !["get", "list", "watch"].contains(&verb)
+            && ours.starts_with("hostwright/")
             && !uri.contains("dryRun=All")
     });
     writes

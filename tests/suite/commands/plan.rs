@@ -278,6 +278,7 @@ async fn the_api_servers_own_refusals_are_told() {
     let answer = ended.json();
     let said = problems(&answer["objects"][0]);
     assert!(said[0].contains("zone cannot be changed"), "{said:?}");
+    assert_eq!(answer["objects"][0]["exists"], true);
     let said = problems(&answer["objects"][1]);
     assert!(said[0].contains("recrods"), "{said:?}");
 
