@@ -73,12 +73,9 @@ async fn end(world: World, operator: Operator) {
     world.close().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn every_type_of_record_is_made_changed_and_removed() {
-    let world = World::new().await;
-    let operator = world.operator().await;
-    let name = world.zone_name();
-    let records = json!([
+/// A record of every type in a zone of this name.
+fn every_type(name: &str) -> Value {
+    json!([
         {"name": "mail", "type": "A", "content": "192.0.2.1"},
         {"name": "shop", "type": "A", "content": "proxySrv", "ttl": 300},
         {"name": "mail", "type": "AAAA", "content": "2001:db8::1"},
@@ -88,8 +85,15 @@ async fn every_type_of_record_is_made_changed_and_removed() {
         {"name": "branch", "type": "NS", "content": "ns.example.org"},
         {"name": "_sip._tcp", "type": "SRV", "content": "5 5060 sip.example.net", "priority": 1},
         {"name": "@", "type": "TXT", "content": "say \"hi\"; \\o/ \u{20ac}"},
-    ]);
-    let mut zone = world.zone("ispconfig", records);
+    ])
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_type_of_record_is_made_changed_and_removed() {
+    let world = World::new().await;
+    let operator = world.operator().await;
+    let name = world.zone_name();
+    let mut zone = world.zone("ispconfig", every_type(&name));
     zone["spec"]["createDefaults"] = json!(true);
     zone["spec"]["owner"] = json!(ISPCONFIG_CUSTOMER);
     world.apply(&zone).await;

@@ -1,5 +1,7 @@
 //! The planner of a zone, row by row and as a whole: nothing here touches anything outside the process.
 
+#![allow(clippy::too_many_lines, reason = "a table is as long as it has rows")]
+
 mod model;
 mod properties;
 mod removal;
