@@ -156,7 +156,7 @@ pub fn sum_of(metrics: &Metrics, metric: &str, labels: &[&str]) -> u64 {
 }
 
 /// Calls of the check of a Provider. Operators of other tests see all Providers too and may start one.
-const HEALTH_CALLS: [&str; 9] = [
+const HEALTH_CALLS: [&str; 12] = [
     "version",
     "access.permissions",
     "npm.account",
@@ -166,6 +166,9 @@ const HEALTH_CALLS: [&str; 9] = [
     "dns_records.sample",
     "zones.list",
     "npm.login",
+    "rights.probe",
+    "server_get_app_version",
+    "login",
 ];
 
 /// One running operator. `kill` ends it as kill -9 would: whatever it was doing is dropped where it stands.

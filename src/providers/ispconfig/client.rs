@@ -24,6 +24,8 @@ pub(super) fn path(function: &str) -> String {
 #[derive(Clone)]
 pub(super) struct Ask {
     function: &'static str,
+    /// Under which name it is counted and logged.
+    name: &'static str,
     effect: Effect,
     /// Whether the panel shall change the zone's serial behind it.
     serial: bool,
@@ -34,6 +36,7 @@ impl Ask {
     fn new(function: &'static str, effect: Effect) -> Self {
         Self {
             function,
+            name: function,
             effect,
             serial: false,
             parameters: Map::new(),
@@ -48,6 +51,13 @@ impl Ask {
     /// A call that can change something.
     pub fn write(function: &'static str) -> Self {
         Self::new(function, Effect::Write)
+    }
+
+    /// Has it counted under another name, for what it is asked for.
+    #[must_use]
+    pub fn counted_as(mut self, name: &'static str) -> Self {
+        self.name = name;
+        self
     }
 
     /// Adds a parameter. Ids are numbers here and never texts: the panel puts them into its SQL as they are.
@@ -124,7 +134,7 @@ impl Client {
         let mut parameters = ask.parameters.clone();
         parameters.insert("session_id".to_owned(), session.id.expose_secret().into());
         let (function, effect, serial) = (ask.function, ask.effect, ask.serial);
-        let mut call = Call::write(function, Method::POST, path(function))
+        let mut call = Call::write(ask.name, Method::POST, path(function))
             .body(Body::Json(Value::Object(parameters)))
             .timeout(self.timeout);
         if effect == Effect::Read {

@@ -11,6 +11,9 @@ use crate::providers::health::Health;
 /// group of functions costs a call.
 const RIGHTS_KEPT: Duration = Duration::from_secs(3600);
 
+/// Name of the calls that only find out whether a function may be called: they are no reads of zones.
+const PROBE: &str = "rights.probe";
+
 /// The groups in which the panel gives functions away, each with the function that reads and those that it stands
 /// for.
 const GROUPS: [(&str, &str); 9] = [
@@ -87,7 +90,8 @@ impl Ispconfig {
 
     /// Whether a reading function may be called.
     async fn may(&self, function: &'static str, id: &str) -> Result<bool, ProviderError> {
-        match self.client.value(Ask::read(function).with(id, 1)).await {
+        let ask = Ask::read(function).counted_as(PROBE).with(id, 1);
+        match self.client.value(ask).await {
             Ok(_) => Ok(true),
             // Refused as a function, and not the log-in.
             Err(error) if error.kind() == ErrorKind::Denied && is_right(&error) => Ok(false),
