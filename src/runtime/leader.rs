@@ -223,8 +223,9 @@ impl Leadership {
     /// Ends the claim and gives the lease back, so that another replica may begin at once; to be called when this one
     /// does nothing any more. Takes 2 s at most.
     pub async fn resign(self) {
-        self.claim.end();
+        // In this order: whoever finds the claim ended finds the wish as well, and does not take it for a loss.
         let _ = self.resign.send(());
+        self.claim.end();
         let thread = self.thread;
         // A thread that does not end in time goes with the process.
         let joined = tokio::task::spawn_blocking(move || thread.join());

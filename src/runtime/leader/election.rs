@@ -104,7 +104,7 @@ impl Election {
         let _ = won.send(());
         let lost = tokio::select! {
             _ = &mut resigned => None,
-            lost = self.hold() => Some(lost),
+            lost = self.hold() => resigned.try_recv().is_err().then_some(lost),
         };
         self.claim.end();
         match lost {
