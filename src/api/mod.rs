@@ -9,13 +9,16 @@ mod dns_zone;
 mod plan;
 mod provider;
 mod provider_zones;
+mod site_backup;
+mod site_life;
+mod site_restore;
 mod wordpress_site;
 
 pub use dns_zone::{
     DnsZone, DnsZoneSpec, DnsZoneStatus, QuotaUse, RecordState, ZoneNameservers, ZoneOrigin, ZoneQuota,
     ZoneRecord, ZoneRecordType,
 };
-pub use plan::{DnsPlan, Plan, PlanSpec, WordPressPlan};
+pub use plan::{DnsPlan, Plan, PlanSpec, Recovery, Suspension, WordPressPlan};
 pub use provider::{
     CaTrust, CloudflareProvider, CredentialsReference, EdgeSettings, HighAvailabilityPlacement, Installer,
     Inventory, NetworkSettings, NginxProxyManagerProvider, Provider, ProviderLimits, ProviderSpec,
@@ -23,6 +26,12 @@ pub use provider::{
     VmidRangeSettings, WordPressSource,
 };
 pub use provider_zones::{IspconfigProvider, StartOfAuthority, ZoneDefaults};
+pub use site_backup::{BackupPhase, SiteBackup, SiteBackupSpec, SiteBackupStatus};
+pub use site_life::{
+    BackupSchedule, DomainState, Power, SiteCertificate, SiteDomain, SiteQuota, SiteQuotaUse, SiteRestart,
+    SiteUsage,
+};
+pub use site_restore::{RestorePhase, SiteRestore, SiteRestoreSpec, SiteRestoreStatus};
 pub use wordpress_site::{
     DeletionPolicy, Phase, SiteOwner, SiteProviders, SiteResources, SiteTask, TaskOperation, WordPressSite,
     WordPressSiteSpec, WordPressSiteStatus,

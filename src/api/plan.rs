@@ -1,9 +1,11 @@
 //! `Plan`: what a plan name means.
 
 use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// What a plan name means. Its sizes are taken when a site is created.
+/// What a plan name means. A change of sizes and quotas reaches every site of the plan; Providers and base domain are
+/// taken when a site is created.
 #[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[kube(
     group = "hostwright.dev",
@@ -12,7 +14,7 @@ use serde::{Deserialize, Serialize};
     plural = "plans",
     shortname = "hplan",
     category = "hostwright",
-    doc = "What a plan name means: sizes, and which Providers serve it.",
+    doc = "What a plan name means: sizes, quotas, and which Providers serve it.",
     printcolumn = r#"{"name":"Memory MiB","type":"integer","jsonPath":".spec.wordpress.memoryMib"}"#,
     printcolumn = r#"{"name":"Disk GiB","type":"integer","jsonPath":".spec.wordpress.diskGib"}"#,
     printcolumn = r#"{"name":"Cores","type":"integer","jsonPath":".spec.wordpress.cores"}"#,
@@ -73,6 +75,43 @@ pub struct WordPressPlan {
     #[x_kube(validation = Rule::new("self.matches('^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?([.][a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)+$')")
         .message("baseDomain must look like sites.example.com: lower-case letters, digits, inner hyphens and dots, without scheme, path or final dot"))]
     pub base_domain: String,
+    /// SiteBackups that a site may have, not counting the snapshot initial and other people's snapshots.
+    #[serde(default)]
+    #[schemars(range(min = 0, max = 1000))]
+    pub backups: i32,
+    /// Domains of the customer that a site may have beside its own name.
+    #[serde(default)]
+    #[schemars(range(min = 0, max = 100))]
+    pub domains: i32,
+    /// What is done about a container that is gone although nobody asked for that.
+    #[serde(default)]
+    pub recovery: Recovery,
+    /// What visitors of a suspended site see.
+    #[serde(default)]
+    pub suspension: Suspension,
+    /// Tell WordPress of the customer's domains, so that it answers under each of them instead of leading visitors to the site's own name. Needs the ssh installer.
+    #[serde(default)]
+    pub announce_domains: bool,
+}
+
+/// What is done about a container that is gone although nobody asked for that.
+#[derive(JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+pub enum Recovery {
+    /// It is said, and nothing is done: a person decides.
+    #[default]
+    Manual,
+    /// An empty site is made in its place.
+    Recreate,
+}
+
+/// What visitors of a suspended site see.
+#[derive(JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+pub enum Suspension {
+    /// A notice that the site is suspended, with HTTP status 503.
+    #[default]
+    Notice,
+    /// Whatever the proxy shows for names that it does not serve.
+    Disable,
 }
 
 fn default_swap_mib() -> i32 {

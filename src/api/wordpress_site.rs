@@ -5,6 +5,10 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::site_life::{
+    BackupSchedule, Power, SiteCertificate, SiteDomain, SiteQuota, SiteRestart, SiteUsage,
+};
+
 /// One paid WordPress site: container, name, proxy host, certificate, WordPress.
 #[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[kube(
@@ -22,6 +26,8 @@ use serde::{Deserialize, Serialize};
     printcolumn = r#"{"name":"Ready","type":"string","jsonPath":".status.conditions[?(@.type=='Ready')].status"}"#,
     printcolumn = r#"{"name":"URL","type":"string","jsonPath":".status.url"}"#,
     printcolumn = r#"{"name":"Plan","type":"string","jsonPath":".spec.plan"}"#,
+    printcolumn = r#"{"name":"Domains","type":"string","jsonPath":".status.quota.domains.display"}"#,
+    printcolumn = r#"{"name":"Backups","type":"string","jsonPath":".status.quota.backups.display"}"#,
     printcolumn = r#"{"name":"Node","type":"string","jsonPath":".status.node"}"#,
     printcolumn = r#"{"name":"VMID","type":"integer","jsonPath":".status.vmid"}"#,
     printcolumn = r#"{"name":"Address","type":"string","priority":1,"jsonPath":".status.privateIp"}"#,
@@ -44,9 +50,8 @@ pub struct WordPressSiteSpec {
     pub service_id: String,
     /// The customer.
     pub owner: SiteOwner,
-    /// Name of the Plan.
+    /// Name of the Plan. A change resizes the site: memory, swap and cores at once, the disk only to a larger one. Providers and base domain stay those that the site was made with.
     #[schemars(length(min = 1, max = 253))]
-    #[x_kube(validation = Rule::new("self == oldSelf").message("plan cannot be changed in this version: create a new site with the other plan"))]
     pub plan: String,
     /// First label of the site's name. Without it, it is made of the owner's mail address, with a suffix when that is taken.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -54,9 +59,34 @@ pub struct WordPressSiteSpec {
     #[x_kube(validation = Rule::new("self.matches('^[a-z0-9]([a-z0-9-]*[a-z0-9])?$')")
         .message("subdomain may hold lower-case letters, digits and hyphens, begins and ends with a letter or digit, and has no dot: it is only the first part of the site's name"))]
     pub subdomain: Option<String>,
+    /// Whether the container shall run.
+    #[serde(default)]
+    pub power: Power,
+    /// Not paid for: the container is shut down and visitors see a notice, or nothing, as the Plan says. Data, name, certificate and backups are kept, and every other change waits.
+    #[serde(default)]
+    pub suspended: bool,
+    /// Whether the proxy serves the site and its domains to visitors.
+    #[serde(default = "yes")]
+    pub proxy_enabled: bool,
+    /// A new time asks for one restart of the container. A time that is not later than the last one asks for nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restarted_at: Option<Time>,
+    /// Domains of the customer that lead to this site as well, such as shop.example.org; Unicode is accepted. Their A record must point to the proxy.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 100), inner(length(min = 3, max = 253)))]
+    #[x_kube(validation = Rule::new("self.all(name, name.matches('^[^.[:space:][:cntrl:]/:@*_]+([.][^.[:space:][:cntrl:]/:@*_]+)+[.]?$'))")
+        .message("each of domains must look like shop.example.org: at least two labels, without scheme, path, wildcard or underscore"))]
+    pub domains: Vec<String>,
+    /// Makes SiteBackups by the clock.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backup_schedule: Option<BackupSchedule>,
     /// What happens outside when this object is deleted.
     #[serde(default)]
     pub deletion_policy: DeletionPolicy,
+}
+
+fn yes() -> bool {
+    true
 }
 
 /// The customer of a site, who becomes WordPress' first administrator.
@@ -138,6 +168,26 @@ pub struct WordPressSiteStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 253))]
     pub credentials_secret: Option<String>,
+    /// The last restart that was asked for and carried out, or was not needed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restarted_at: Option<Time>,
+    /// A restart that has begun and whose end was not seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restart: Option<SiteRestart>,
+    /// What the Plan allows and what is used of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quota: Option<SiteQuota>,
+    /// The domains of the spec, and those of earlier specs that are not yet removed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 200))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".to_string()]))]
+    pub domains: Vec<SiteDomain>,
+    /// Certificate of the site's own name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate: Option<SiteCertificate>,
+    /// What the container uses, rounded, at most every 5 minutes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usage: Option<SiteUsage>,
     /// Tasks of the container host that are under way.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
@@ -159,6 +209,12 @@ pub enum Phase {
     Provisioning,
     /// Ready.
     Running,
+    /// Stopped, as asked.
+    Stopped,
+    /// Suspended, as asked.
+    Suspended,
+    /// Being rolled back to a backup.
+    Restoring,
     /// Was ready; a part is gone or broken and being repaired.
     Degraded,
     /// Being removed.
@@ -217,10 +273,16 @@ pub enum TaskOperation {
     Start,
     /// Shuts it down.
     Stop,
+    /// Restarts it.
+    Restart,
+    /// Grows its disk.
+    Resize,
     /// Takes a snapshot.
     Snapshot,
     /// Deletes a snapshot.
     DeleteSnapshot,
+    /// Rolls the container back to a snapshot.
+    Rollback,
     /// Destroys the container.
     Destroy,
 }

@@ -6,7 +6,7 @@ use std::net::Ipv4Addr;
 use async_trait::async_trait;
 use jiff::Timestamp;
 
-use super::error::ProviderError;
+use super::error::{ErrorKind, ProviderError};
 use super::health::HealthCheck;
 use crate::domain::{DnsLabel, Gib, Mib, ObjectUid, OwnerMark, Vmid};
 
@@ -26,10 +26,16 @@ pub enum Operation {
     Start,
     /// Shuts it down or stops it.
     Stop,
+    /// Shuts it down and starts it again.
+    Restart,
+    /// Grows its disk.
+    Resize,
     /// Takes a snapshot.
     Snapshot,
     /// Deletes a snapshot.
     DeleteSnapshot,
+    /// Rolls it back to a snapshot.
+    Rollback,
     /// Destroys it.
     Destroy,
 }
@@ -76,6 +82,21 @@ pub struct GuestSummary {
     pub memory: Mib,
     /// The word of the configuration lock, if one is held.
     pub lock: Option<String>,
+    /// What it uses; `None` while the back-end has no statistics of it or it does not run.
+    pub usage: Option<Usage>,
+}
+
+/// What a container uses, by the statistics of the back-end, which are up to some ten seconds old.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Usage {
+    /// Thousandths of all its cores.
+    pub cpu_permille: u32,
+    /// Memory in bytes.
+    pub memory_bytes: u64,
+    /// Root disk in bytes.
+    pub disk_bytes: u64,
+    /// Seconds since it was started.
+    pub uptime_seconds: u64,
 }
 
 /// One node of the cluster.
@@ -117,10 +138,14 @@ pub struct Container {
     pub address: Option<Ipv4Addr>,
     /// Memory limit.
     pub memory: Mib,
+    /// Swap.
+    pub swap: Mib,
     /// Processor cores.
     pub cores: u32,
     /// Size of its root disk.
     pub disk: Gib,
+    /// Its tags, network, host name or start at boot are not what a container of ours is created with.
+    pub deviates: bool,
     /// Its place in the high-availability management, if it has one.
     pub high_availability: Option<HighAvailability>,
 }
@@ -174,6 +199,21 @@ pub struct ContainerSpec {
     pub environment: BTreeMap<String, String>,
 }
 
+/// What a container shall be that exists: everything of a [`ContainerSpec`] that can be changed without a restart.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ContainerSettings {
+    /// Its host name.
+    pub hostname: DnsLabel,
+    /// Its static address.
+    pub address: Ipv4Addr,
+    /// Memory limit.
+    pub memory: Mib,
+    /// Swap.
+    pub swap: Mib,
+    /// Processor cores.
+    pub cores: u32,
+}
+
 /// One snapshot of a container.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Snapshot {
@@ -211,6 +251,46 @@ pub trait ContainerHost: HealthCheck {
 
     /// Begins a shutdown that turns into a stop after a bounded time; `None` when it is stopped already.
     async fn stop(&self, id: Vmid) -> Result<Option<TaskId>, ProviderError>;
+
+    /// Begins a restart: a bounded shutdown and a start. The mark is compared once more right before the call. What
+    /// does not run is not restarted: `Conflict`.
+    async fn restart(&self, _id: Vmid, _owner: &OwnerMark) -> Result<TaskId, ProviderError> {
+        Err(ProviderError::new(ErrorKind::Unexpected, "not built"))
+    }
+
+    /// Brings the configuration to `settings`, with the tags, network and start at boot that [`ContainerHost::create`]
+    /// gives; no-op when it is so. `Conflict` when the mark is not `owner`'s.
+    async fn configure(
+        &self,
+        _id: Vmid,
+        _owner: &OwnerMark,
+        _settings: &ContainerSettings,
+    ) -> Result<(), ProviderError> {
+        Err(ProviderError::new(ErrorKind::Unexpected, "not built"))
+    }
+
+    /// Begins to grow the root disk to `disk`, an absolute size, so that a repetition grows nothing twice; `None` when
+    /// it is as large or larger. `Conflict` when the mark is not `owner`'s.
+    async fn grow(&self, _id: Vmid, _owner: &OwnerMark, _disk: Gib) -> Result<Option<TaskId>, ProviderError> {
+        Err(ProviderError::new(ErrorKind::Unexpected, "not built"))
+    }
+
+    /// Begins to roll a stopped container back to a snapshot. Its old configuration comes back with it. `NotFound` when
+    /// there is no snapshot of that name, `Conflict` when the mark is not `owner`'s.
+    async fn roll_back(
+        &self,
+        _id: Vmid,
+        _owner: &OwnerMark,
+        _snapshot: &str,
+    ) -> Result<TaskId, ProviderError> {
+        Err(ProviderError::new(ErrorKind::Unexpected, "not built"))
+    }
+
+    /// Writes the owner's mark into a container that carries none, without restarting it; fine when it carries this
+    /// one, `Conflict` when it carries another.
+    async fn adopt(&self, _id: Vmid, _owner: &OwnerMark) -> Result<(), ProviderError> {
+        Err(ProviderError::new(ErrorKind::Unexpected, "not built"))
+    }
 
     /// All snapshots, without the pseudo entry for the present.
     async fn snapshots(&self, id: Vmid) -> Result<Vec<Snapshot>, ProviderError>;

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use async_trait::async_trait;
 use jiff::Timestamp;
 
-use super::error::ProviderError;
+use super::error::{ErrorKind, ProviderError};
 use super::health::HealthCheck;
 use crate::domain::{Fqdn, OwnerMark};
 
@@ -30,6 +30,8 @@ pub struct ProxyHostSpec {
     pub forward_port: u16,
     /// The certificate; without one the host serves plain HTTP.
     pub certificate: Option<CertificateId>,
+    /// Instead of the container visitors get this sentence, with status 503. The certificate is renewed all the same.
+    pub notice: Option<String>,
 }
 
 /// One host as the back-end has it.
@@ -96,6 +98,12 @@ pub trait ReverseProxy: HealthCheck {
         spec: &ProxyHostSpec,
         owner: &OwnerMark,
     ) -> Result<ProxyHost, ProviderError>;
+
+    /// Writes the owner's mark into a host that carries none and changes nothing else; fine when it carries this one,
+    /// `Conflict` when it carries another.
+    async fn adopt_host(&self, _id: ProxyHostId, _owner: &OwnerMark) -> Result<(), ProviderError> {
+        Err(ProviderError::new(ErrorKind::Unexpected, "not built"))
+    }
 
     /// Enables or disables a host; no-op when it is so. `Conflict` when the mark is not `owner`'s.
     async fn set_enabled(

@@ -215,6 +215,8 @@ async fn a_container_lives_from_create_to_destroy(version: PveVersion) {
         memory: Mib(2048),
         cores: 2,
         disk: Gib(20),
+        swap: Mib(512),
+        deviates: false,
         high_availability: None,
     };
     assert_eq!(made, expected);

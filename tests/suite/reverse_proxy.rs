@@ -112,6 +112,7 @@ pub fn spec(domains: &[&str], certificate: Option<CertificateId>) -> ProxyHostSp
         forward_address: "10.0.0.9".parse().unwrap(),
         forward_port: 80,
         certificate,
+        notice: None,
     }
 }
 

@@ -112,6 +112,7 @@ mod tests {
             owner_hint: Some(mark(number).uid),
             memory: Mib(512),
             lock: None,
+            usage: None,
         }
     }
 
@@ -124,6 +125,7 @@ mod tests {
                 forward_address: site(number).reservation.address.into(),
                 forward_port: 80,
                 certificate: Some(CertificateId(1)),
+                notice: None,
             },
             deviates: false,
             enabled: true,

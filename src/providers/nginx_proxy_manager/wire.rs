@@ -211,6 +211,7 @@ impl HostRow {
                 forward_address: address.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
                 forward_port: port.unwrap_or_default(),
                 certificate,
+                notice: None,
             },
         }
     }

@@ -140,6 +140,8 @@ impl Proxmox {
                     .map_or_else(|| default_hostname(id), str::to_owned),
                 address: config.address("net0"),
                 memory: Mib(config.number("memory").unwrap_or(MEMORY_DEFAULT)),
+                swap: Mib(config.number("swap").unwrap_or(MEMORY_DEFAULT)),
+                deviates: false,
                 cores: config.number("cores").or(processors).unwrap_or_default(),
                 disk: config.disk(),
                 high_availability,

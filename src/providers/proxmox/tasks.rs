@@ -57,6 +57,9 @@ fn types_of(operation: Operation) -> &'static [&'static str] {
         Operation::Start => &["vzstart"],
         Operation::Stop => &["vzshutdown", "vzstop"],
         Operation::Snapshot => &["vzsnapshot"],
+        Operation::Restart => &["vzreboot"],
+        Operation::Resize => &["resize"],
+        Operation::Rollback => &["vzrollback"],
         Operation::DeleteSnapshot => &["vzdelsnapshot"],
         Operation::Destroy => &["vzdestroy"],
     }

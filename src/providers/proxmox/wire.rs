@@ -144,6 +144,7 @@ impl Listing {
             owner_hint: row.tags.as_deref().and_then(owner_of_tags),
             memory: Mib::from_bytes(row.maxmem.unwrap_or_default()),
             lock: row.lock,
+            usage: None,
         };
         let guest = Guest {
             summary,

@@ -101,7 +101,12 @@ fn site_lines(site: &SiteLook, style: Style) -> [String; 2] {
     let colour = match site.phase {
         Phase::Running => GREEN,
         Phase::Degraded => RED,
-        Phase::Pending | Phase::Provisioning | Phase::Terminating => YELLOW,
+        Phase::Pending
+        | Phase::Provisioning
+        | Phase::Stopped
+        | Phase::Suspended
+        | Phase::Restoring
+        | Phase::Terminating => YELLOW,
     };
     let parts: String = site.parts.iter().map(|part| tick(*part, style)).collect();
     let phase = style.paint(colour, &format!("{:<PHASE$}", format!("{:?}", site.phase)));

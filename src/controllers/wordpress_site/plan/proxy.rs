@@ -39,6 +39,7 @@ pub(super) fn proxy(
         forward_address: IpAddr::V4(reservation.address),
         forward_port: WEB_PORT,
         certificate: Some(certificate),
+        notice: None,
     };
     let holder = survey
         .hosts

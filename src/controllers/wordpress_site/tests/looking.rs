@@ -58,6 +58,7 @@ impl World {
             owner_hint: guest.container.mark.as_ref().map(|mark| mark.uid.clone()),
             memory: guest.container.memory,
             lock: guest.container.lock.clone(),
+            usage: None,
         };
         Arc::new(Survey {
             guests: self

@@ -124,6 +124,8 @@ fn container() -> Container {
         memory: Mib(2048),
         cores: 2,
         disk: Gib(20),
+        swap: Mib(512),
+        deviates: false,
         high_availability: None,
     }
 }
@@ -196,6 +198,7 @@ fn proxy_host(id: u64, mark: Option<OwnerMark>) -> ProxyHost {
             forward_address: ip(10).into(),
             forward_port: 80,
             certificate: Some(CertificateId(7)),
+            notice: None,
         },
         deviates: false,
         enabled: true,

@@ -453,6 +453,7 @@ fn only_the_clusters_list_proves_a_virtual_machine() {
                     owner_hint: None,
                     memory: Mib(1024),
                     lock: None,
+                    usage: None,
                 };
                 (reservation().vmid, guest)
             }));

@@ -33,6 +33,7 @@ fn guest(node: &str, memory: u32) -> GuestSummary {
         owner_hint: None,
         memory: Mib(memory),
         lock: None,
+        usage: None,
     }
 }
 
