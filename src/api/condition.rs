@@ -25,6 +25,10 @@ pub mod kinds {
     pub const PAGE_READY: &str = "PageReady";
     /// The snapshot `initial` exists.
     pub const SNAPSHOT_READY: &str = "SnapshotReady";
+    /// Present and `False` while the site is not as its Plan says although it works. Nothing else hangs on it.
+    pub const PLAN_APPLIED: &str = "PlanApplied";
+    /// Present and `True` when a certificate was not renewed in time: nothing else hangs on it until its end.
+    pub const CERTIFICATE_EXPIRING: &str = "CertificateExpiring";
     /// The zone exists and has its settings.
     pub const ZONE_READY: &str = "ZoneReady";
     /// Every record of the spec is in the zone.
@@ -99,6 +103,16 @@ pub mod reasons {
     pub const RIGHTS_MISSING: &str = "RightsMissing";
     /// Suspended by the spec.
     pub const SUSPENDED: &str = "Suspended";
+    /// Stopped by the spec.
+    pub const STOPPED: &str = "Stopped";
+    /// Being stopped, as the spec asks.
+    pub const STOPPING: &str = "Stopping";
+    /// Being rolled back by a SiteRestore.
+    pub const RESTORING: &str = "Restoring";
+    /// The Plan has a smaller disk, and a disk cannot shrink.
+    pub const DISK_CANNOT_SHRINK: &str = "DiskCannotShrink";
+    /// The proxy should have renewed a certificate and has not.
+    pub const RENEWAL_OVERDUE: &str = "RenewalOverdue";
     /// Some records break a rule or are in somebody's way; status.records names them.
     pub const RECORDS_REFUSED: &str = "RecordsRefused";
     /// More records than the Plan allows.

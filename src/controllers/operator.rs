@@ -368,10 +368,7 @@ async fn wake_others(
             let (sites, zones, pokers) = (sites.clone(), zones.clone(), pokers.clone());
             move |plan: &Plan, _| {
                 let name = plan.name_any();
-                // A reserved site keeps what it was given; only one that still waits cares.
-                pokers.sites.poke_where(&sites, |site| {
-                    site.spec.plan == name && site.status.as_ref().is_none_or(|status| status.vmid.is_none())
-                });
+                pokers.sites.poke_where(&sites, |site| site.spec.plan == name);
                 pokers
                     .zones
                     .poke_where(&zones, |zone| zone.spec.plan.as_ref() == Some(&name));

@@ -10,12 +10,12 @@ use crate::providers::container_host::Survey;
 /// Whether the container is gone, down, somebody else's, or on another node than it was seen on.
 pub fn container_differs(site: &Settled, survey: &Survey) -> bool {
     let on = survey.guests.get(&site.reservation.vmid).map(|guest| &guest.node);
-    !runs(&site.owner, &site.reservation, survey) || on != site.node.as_ref()
+    !runs(&site.owner, &site.reservation, site.running, survey) || on != site.node.as_ref()
 }
 
 /// Whether the proxy host is gone or different.
 pub fn host_differs(site: &Settled, index: &ProxyIndex) -> bool {
-    !is_served(&site.owner, &site.reservation, index)
+    !is_served(&site.owner, &site.reservation, site.served, index)
 }
 
 /// How the records of sites shall be at one DNS host.
@@ -60,6 +60,7 @@ mod tests {
 
     use proptest::prelude::*;
 
+    use crate::api::Suspension;
     use crate::controllers::wordpress_site::settled::Settled;
     use crate::domain::{Mib, OwnerMark, Vmid};
     use crate::providers::container_host::GuestSummary;
@@ -101,7 +102,8 @@ mod tests {
             "spec": {"serviceId": "a", "plan": "a", "owner": {"email": "a@example.com"}},
             "status": status,
         });
-        Settled::of(&mark(0).cluster, &serde_json::from_value(object).unwrap()).unwrap()
+        let site = serde_json::from_value(object).unwrap();
+        Settled::of(&mark(0).cluster, &site, Suspension::Notice).unwrap()
     }
 
     fn guest(number: u32) -> GuestSummary {

@@ -35,6 +35,9 @@ impl SiteKind {
             Action::Install { node } => self.install(subject, &resolved, node).await,
             Action::DeleteSecret => self.delete_secret(subject).await,
             Action::Start
+            | Action::Restart
+            | Action::Configure(_)
+            | Action::Grow(_)
             | Action::EnsureHighAvailability(_)
             | Action::Snapshot
             | Action::RemoveHighAvailability
@@ -59,6 +62,7 @@ impl SiteKind {
             | Action::CreateHost(_)
             | Action::UpdateHost(..)
             | Action::EnableHost(_)
+            | Action::DisableHost(_)
             | Action::DeleteHost(_)
             | Action::DeleteCertificate(_) => proxy(&resolved, action).await,
         }
@@ -208,6 +212,15 @@ async fn container(subject: &SiteSubject, resolved: &Resolved, action: &Action) 
             .stop(id)
             .await?
             .map_or_else(changed, |task| started(TaskOperation::Stop, task)),
+        Action::Restart => started(TaskOperation::Restart, host.restart(id, owner).await?),
+        Action::Configure(settings) => {
+            host.configure(id, owner, settings).await?;
+            Outcome::Done(Done::Configured)
+        }
+        Action::Grow(disk) => host
+            .grow(id, owner, *disk)
+            .await?
+            .map_or_else(changed, |task| started(TaskOperation::Resize, task)),
         Action::Snapshot => started(
             TaskOperation::Snapshot,
             host.take_snapshot(id, INITIAL_SNAPSHOT, &owner.to_string())
@@ -258,6 +271,10 @@ async fn proxy(resolved: &Resolved, action: &Action) -> Acted {
             proxy.set_enabled(*id, true, owner).await?;
             Done::ProxyChanged
         }
+        Action::DisableHost(id) => {
+            proxy.set_enabled(*id, false, owner).await?;
+            Done::ProxyChanged
+        }
         Action::DeleteHost(id) => {
             proxy.delete_host(*id, owner).await?;
             Done::ProxyChanged
@@ -276,12 +293,16 @@ pub(super) fn repair(action: &Action) -> Option<String> {
     Some(match action {
         Action::Create(_) => "the container was gone".to_owned(),
         Action::Start => "the container was stopped".to_owned(),
+        Action::Stop => "the container was started".to_owned(),
+        Action::Configure(_) => "the container's settings".to_owned(),
         Action::EnsureHighAvailability(_) => "the container's high availability".to_owned(),
         Action::CreateRecord(_, spec) | Action::UpdateRecord(_, _, spec) => {
             format!("the record {} {}", spec.name, spec.data)
         }
         Action::RequestCertificate(host) => format!("the certificate of {host}"),
-        Action::CreateHost(_) | Action::UpdateHost(..) | Action::EnableHost(_) => "the proxy host".to_owned(),
+        Action::CreateHost(_) | Action::UpdateHost(..) | Action::EnableHost(_) | Action::DisableHost(_) => {
+            "the proxy host".to_owned()
+        }
         _ => return None,
     })
 }
@@ -293,6 +314,7 @@ pub fn absorb(mut observed: Observed, done: &Done) -> Observed {
         Done::Reserved(_) => return Observed::default(),
         Done::Task(_) | Done::Queued | Done::Installing { .. } => observed.install = Fact::Unread,
         Done::HighAvailability | Done::ContainerChanged => observed.container = Fact::Unread,
+        Done::Configured => (observed.container, observed.configured) = (Fact::Unread, true),
         Done::SnapshotsChanged => observed.snapshots = Fact::Unread,
         Done::RecordsChanged => observed.records = Fact::Unread,
         Done::ProxyChanged => observed.proxy = Fact::Unread,

@@ -163,6 +163,15 @@ fn words(action: &Action) -> Difference {
             ),
         ),
         Action::Start => (Sign::Alter, "container: started".to_owned()),
+        Action::Restart => (Sign::Alter, "container: restarted".to_owned()),
+        Action::Configure(settings) => (
+            Sign::Alter,
+            format!(
+                "container: {} cores, {} memory, {} swap",
+                settings.cores, settings.memory, settings.swap
+            ),
+        ),
+        Action::Grow(disk) => (Sign::Alter, format!("container: disk grown to {disk}")),
         Action::EnsureHighAvailability(state) => (
             Sign::Alter,
             format!(
@@ -187,6 +196,7 @@ fn words(action: &Action) -> Difference {
             (sign, format!("proxy host {} to {to}:{port}", names.join(", ")))
         }
         Action::EnableHost(_) => (Sign::Alter, "proxy host: enabled".to_owned()),
+        Action::DisableHost(_) => (Sign::Alter, "proxy host: disabled".to_owned()),
         Action::Snapshot => (Sign::Add, format!("snapshot {INITIAL_SNAPSHOT}")),
         Action::RemoveHighAvailability => (Sign::Remove, "high availability of the container".to_owned()),
         Action::Stop => (Sign::Alter, "container: shut down".to_owned()),

@@ -96,7 +96,8 @@ impl Kind for SiteKind {
 
     fn must_be_stored(old: &WordPressSiteStatus, new: &WordPressSiteStatus) -> bool {
         let new_task = new.tasks.iter().any(|task| !old.tasks.contains(task));
-        new_task || Reservation::of(old) != Reservation::of(new)
+        let restart = new.restart.is_some() && new.restart != old.restart;
+        new_task || restart || Reservation::of(old) != Reservation::of(new)
     }
 
     fn paused(&self, subject: &SiteSubject, now: Timestamp) -> WordPressSiteStatus {

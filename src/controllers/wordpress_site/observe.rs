@@ -6,10 +6,13 @@ use std::time::Duration;
 use futures::future::{join, join_all};
 use kube::ResourceExt;
 
-use super::plan::{only_a_place_awaited, only_install_awaited, only_snapshot_missing};
+use super::plan::{
+    is_at_rest, is_made, only_a_place_awaited, only_install_awaited, only_snapshot_missing, restart_begun,
+    restart_due, sizes_agree,
+};
 use super::resolve::{Backends, Resolved};
 use super::settled;
-use super::site::{NameCheck, Observed, Reservation, Steady, Terms, Vacancy};
+use super::site::{NameCheck, Observed, Reservation, Served, Steady, Terms, Vacancy};
 use super::{SiteKind, SiteSubject};
 use crate::api::condition::{is_true, kinds};
 use crate::api::{DeletionPolicy, WordPressSite, WordPressSiteStatus};
@@ -47,7 +50,8 @@ impl SiteKind {
             }
             // A site that was paused says so until somebody has looked at all of it again.
             let conditions = &subject.status.conditions;
-            let settled = is_true(conditions, kinds::READY) && is_true(conditions, kinds::SYNCED);
+            let calm = is_true(conditions, kinds::READY) || is_at_rest(&subject.status);
+            let settled = calm && is_true(conditions, kinds::SYNCED) && is_as_asked(subject, &resolved.terms);
             if settled && !subject.precise {
                 known.steady = Some(steady(&subject.status, &resolved).await);
                 return known;
@@ -260,6 +264,11 @@ impl SiteKind {
             };
             known.install = compute.installer.state(&target).await.into();
         }
+        let begun = restart_begun(&subject.status, &resolved.terms);
+        if let Some(since) = begun.filter(|_| known.restarts.is_unread()) {
+            let restarts = compute.host.tasks_of(reservation.vmid, Operation::Restart, since);
+            known.restarts = restarts.await.into();
+        }
         // The page is worth a look only when everything before it was found good in an earlier round.
         let before = [
             kinds::CONTAINER_READY,
@@ -272,7 +281,8 @@ impl SiteKind {
             .iter()
             .all(|kind| is_true(&subject.status.conditions, kind))
         {
-            if known.page.is_unread() {
+            let shown = resolved.terms.wishes.served() == Served::Site || !is_made(&subject.status);
+            if known.page.is_unread() && shown {
                 known.page = proxy.edge.look(&reservation.host, true).await.into();
             }
             if !is_true(&subject.status.conditions, kinds::SNAPSHOT_READY) {
@@ -313,6 +323,13 @@ impl SiteKind {
                 .into();
         }
     }
+}
+
+/// Whether what was asked for when the site was last seen to is what is asked for now.
+fn is_as_asked(subject: &SiteSubject, terms: &Terms) -> bool {
+    subject.status.observed_generation == subject.object.metadata.generation
+        && sizes_agree(&subject.status, terms)
+        && restart_due(&subject.status, terms).is_none()
 }
 
 /// Who else uses a name: records, hosts or certificates that are not the site's.
@@ -398,8 +415,9 @@ async fn steady(status: &WordPressSiteStatus, resolved: &Resolved) -> Steady {
         (Err(error), _, _) | (_, Err(error), _) | (_, _, Err(error)) => return Steady::Unknown(error),
     };
     let terms = &resolved.terms;
-    let runs = settled::runs(&terms.owner, &reservation, &survey);
-    let served = settled::is_served(&terms.owner, &reservation, &proxy);
+    let running = terms.wishes.rest().is_none();
+    let runs = settled::runs(&terms.owner, &reservation, running, &survey);
+    let served = settled::is_served(&terms.owner, &reservation, terms.wishes.served(), &proxy);
     let named = settled::is_named(&terms.owner, &terms.record(&reservation.host), &records);
     match (runs, served, named) {
         (true, true, true) => Steady::Agrees {

@@ -1,13 +1,13 @@
 //! The new status: from the verdict, what the actions came to, and the old status. Pure.
 
 use jiff::Timestamp;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
 use super::site::{Action, Done};
 use super::verdict::Verdict;
 use super::{SiteKind, SiteSubject};
 use crate::api::condition::{Finding, State, kinds, merge, reasons};
-use crate::api::{Phase, WordPressSiteStatus};
+use crate::api::{Phase, TaskOperation, WordPressSiteStatus};
 use crate::controllers::judgement::{self, SYNCED_MESSAGE};
 use crate::controllers::runner::{Acted, Outcome};
 
@@ -34,8 +34,15 @@ pub fn status(
         return status;
     }
     status.tasks = verdict.tasks.clone();
+    status.resources = verdict.resources.or(status.resources);
+    status.restart = verdict.restart.clone();
+    status.restarted_at = verdict.restarted_at.clone();
     if verdict.choose_again {
         (status.vmid, status.private_ip, status.reserved_at) = (None, None, None);
+    }
+    if verdict.make_anew {
+        // The reservation is kept: the new container gets number, address and name of the lost one.
+        (status.node, status.reserved_at) = (None, Some(Time(now)));
     }
     let mut verdict = verdict.clone();
     for (action, outcome) in outcomes {
@@ -51,12 +58,7 @@ pub fn status(
         status.credentials_secret = Some(super::secret::name_of(&subject.object));
     }
     status.phase = Some(verdict.phase);
-    status.conditions = merge(
-        &subject.status.conditions,
-        &verdict.summary().findings(),
-        generation,
-        now,
-    );
+    status.conditions = merge(&subject.status.conditions, &verdict.findings(), generation, now);
     status
 }
 
@@ -74,7 +76,9 @@ fn take(
         }
         Done::Task(task) => {
             let part = match task.operation {
-                crate::api::TaskOperation::Snapshot => kinds::SNAPSHOT_READY,
+                TaskOperation::Snapshot => kinds::SNAPSHOT_READY,
+                // Visitors notice nothing of a growing disk.
+                TaskOperation::Resize => kinds::PLAN_APPLIED,
                 _ => kinds::CONTAINER_READY,
             };
             if part == kinds::CONTAINER_READY && verdict.phase != Phase::Terminating {
@@ -95,9 +99,12 @@ pub(super) fn part_of(action: &Action) -> &'static str {
     match action {
         Action::CreateRecord(..) | Action::UpdateRecord(..) | Action::DeleteRecord(..) => kinds::NAME_READY,
         Action::RequestCertificate(_) | Action::DeleteCertificate(_) => kinds::CERTIFICATE_READY,
-        Action::CreateHost(_) | Action::UpdateHost(..) | Action::EnableHost(_) | Action::DeleteHost(_) => {
-            kinds::PROXY_READY
-        }
+        Action::CreateHost(_)
+        | Action::UpdateHost(..)
+        | Action::EnableHost(_)
+        | Action::DisableHost(_)
+        | Action::DeleteHost(_) => kinds::PROXY_READY,
+        Action::Configure(_) | Action::Grow(_) => kinds::PLAN_APPLIED,
         Action::Install { .. } | Action::DeleteSecret => kinds::INSTALL_READY,
         Action::Snapshot => kinds::SNAPSHOT_READY,
         _ => kinds::CONTAINER_READY,

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use kube::ResourceExt;
 use kube::runtime::reflector::ObjectRef;
 
-use super::site::Terms;
+use super::site::{Terms, Wishes};
 use super::{SiteKind, SiteSubject};
 use crate::api::condition::reasons;
-use crate::api::{SiteProviders, SiteResources, WordPressPlan};
+use crate::api::{SiteProviders, SiteResources, WordPressPlan, WordPressSiteSpec};
 use crate::controllers::connections::{Compute, Dns, Proxy, Refusal};
 use crate::domain::{DnsLabel, Email, Fqdn, OwnerMark};
 
@@ -30,12 +30,14 @@ pub struct Resolved {
     pub backends: Backends,
 }
 
-/// Where sizes and Providers come from: the Plan until a site is reserved, the status afterwards, so that a
-/// later change of the Plan never moves a site to other back-ends.
+/// Where sizes and Providers come from. Sizes and quotas are the Plan's as it is now. Providers and base domain are the
+/// Plan's until a site is reserved, the status' afterwards, so that a later change never moves a site to other
+/// back-ends. A reserved site without a Plan keeps what it was given.
 struct Source {
     providers: SiteProviders,
     sizes: SiteResources,
     base_domain: String,
+    wishes: Wishes,
 }
 
 impl SiteKind {
@@ -63,30 +65,50 @@ impl SiteKind {
 
     fn source(&self, subject: &SiteSubject) -> Result<Source, Refusal> {
         let status = &subject.status;
-        if let (Some(providers), Some(sizes), Some(base_domain)) =
-            (&status.providers, status.resources, &status.base_domain)
-        {
-            return Ok(Source {
-                providers: providers.clone(),
-                sizes,
-                base_domain: base_domain.clone(),
-            });
-        }
-        let plan = self.wordpress_plan(&subject.object.spec.plan)?;
+        let plan = self.wordpress_plan(&subject.object.spec.plan);
+        let reserved = match (&status.providers, status.resources, &status.base_domain) {
+            (Some(providers), Some(sizes), Some(base_domain)) => Some((providers, sizes, base_domain)),
+            _ => None,
+        };
+        let plan = match (plan, reserved) {
+            (Ok(plan), _) => plan,
+            (Err(refusal), None) => return Err(refusal),
+            (Err(refusal), Some((providers, sizes, base_domain))) => {
+                return Ok(Source {
+                    providers: providers.clone(),
+                    sizes,
+                    base_domain: base_domain.clone(),
+                    wishes: Wishes {
+                        without_plan: Some(refusal.message),
+                        ..wishes(&subject.object.spec, None)
+                    },
+                });
+            }
+        };
+        let sizes = SiteResources {
+            cores: plan.cores,
+            memory_mib: plan.memory_mib,
+            swap_mib: plan.swap_mib,
+            disk_gib: plan.disk_gib,
+            high_availability: plan.high_availability,
+        };
+        let wishes = wishes(&subject.object.spec, Some(&plan));
+        let (providers, base_domain) = match reserved {
+            Some((providers, _, base_domain)) => (providers.clone(), base_domain.clone()),
+            None => (
+                SiteProviders {
+                    compute: plan.compute,
+                    proxy: plan.proxy,
+                    dns: plan.dns,
+                },
+                plan.base_domain,
+            ),
+        };
         Ok(Source {
-            providers: SiteProviders {
-                compute: plan.compute,
-                proxy: plan.proxy,
-                dns: plan.dns,
-            },
-            sizes: SiteResources {
-                cores: plan.cores,
-                memory_mib: plan.memory_mib,
-                swap_mib: plan.swap_mib,
-                disk_gib: plan.disk_gib,
-                high_availability: plan.high_availability,
-            },
-            base_domain: plan.base_domain,
+            providers,
+            sizes,
+            base_domain,
+            wishes,
         })
     }
 
@@ -138,6 +160,25 @@ impl SiteKind {
             public_address: backends.proxy.public_address,
             dns_ttl: backends.dns.ttl,
             dns_proxied: backends.dns.proxied,
+            wishes: source.wishes,
         })
+    }
+}
+
+/// What the object and its Plan ask of a site that is made.
+fn wishes(spec: &WordPressSiteSpec, plan: Option<&WordPressPlan>) -> Wishes {
+    let none = Wishes::default();
+    Wishes {
+        power: spec.power,
+        suspension: spec
+            .suspended
+            .then(|| plan.map(|plan| plan.suspension).unwrap_or_default()),
+        proxy_enabled: spec.proxy_enabled,
+        restarted_at: spec.restarted_at.as_ref().map(|time| time.0),
+        recovery: plan.map_or(none.recovery, |plan| plan.recovery),
+        domains: plan.map_or(none.domains, |plan| plan.domains),
+        backups: plan.map_or(none.backups, |plan| plan.backups),
+        announce_domains: plan.is_some_and(|plan| plan.announce_domains),
+        without_plan: None,
     }
 }

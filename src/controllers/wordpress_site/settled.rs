@@ -5,10 +5,10 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use kube::ResourceExt;
 
-use super::plan::is_quiet;
-use super::site::Reservation;
+use super::plan::{is_at_rest, is_quiet};
+use super::site::{Reservation, Served, Wishes};
 use crate::api::condition::{is_true, kinds};
-use crate::api::{PAUSED_ANNOTATION, SiteProviders, WordPressSite};
+use crate::api::{PAUSED_ANNOTATION, SiteProviders, Suspension, WordPressSite};
 use crate::controllers::connections::{ProxyIndex, RecordIndex};
 use crate::domain::dns::RecordName;
 use crate::domain::{ClusterId, Fqdn, OwnerMark};
@@ -28,11 +28,17 @@ pub struct Settled {
     pub base_domain: Fqdn,
     /// Node that its container was seen on.
     pub node: Option<String>,
+    /// Its container shall run.
+    pub running: bool,
+    /// What visitors get.
+    pub served: Served,
 }
 
 impl Settled {
     /// `None` while anything is being done about the site, or nothing may be: its own passes look after it.
-    pub fn of(cluster: &ClusterId, site: &WordPressSite) -> Option<Self> {
+    ///
+    /// `suspension` is what its Plan says visitors of a suspended site see.
+    pub fn of(cluster: &ClusterId, site: &WordPressSite, suspension: Suspension) -> Option<Self> {
         let status = site.status.as_ref()?;
         let holds = |kind| is_true(&status.conditions, kind);
         let paused = site
@@ -41,12 +47,19 @@ impl Settled {
             .is_some_and(|value| value == "true");
         if site.metadata.deletion_timestamp.is_some()
             || paused
-            || !holds(kinds::READY)
+            || !(holds(kinds::READY) || is_at_rest(status))
             || !holds(kinds::SYNCED)
+            || status.observed_generation != site.metadata.generation
         {
             return None;
         }
         let uid = site.uid()?.parse().ok()?;
+        let wishes = Wishes {
+            power: site.spec.power,
+            suspension: site.spec.suspended.then_some(suspension),
+            proxy_enabled: site.spec.proxy_enabled,
+            ..Wishes::default()
+        };
         Some(Self {
             owner: OwnerMark {
                 cluster: cluster.clone(),
@@ -56,6 +69,8 @@ impl Settled {
             providers: status.providers.clone()?,
             base_domain: status.base_domain.as_deref()?.parse().ok()?,
             node: status.node.clone(),
+            running: wishes.rest().is_none(),
+            served: wishes.served(),
         })
     }
 }
@@ -71,24 +86,25 @@ pub fn record(host: &Fqdn, address: Ipv4Addr, ttl: u32, proxied: bool) -> Record
     }
 }
 
-/// The container runs, as far as a list tells.
-pub fn runs(owner: &OwnerMark, reservation: &Reservation, survey: &Survey) -> bool {
+/// The container runs, or rests as it shall, as far as a list tells.
+pub fn runs(owner: &OwnerMark, reservation: &Reservation, running: bool, survey: &Survey) -> bool {
     survey.guests.get(&reservation.vmid).is_some_and(|guest| {
         let hinted = guest.owner_hint.as_ref() == Some(&owner.uid);
         let free = guest.lock.as_deref().is_none_or(is_quiet);
-        guest.is_container && hinted && guest.running != Some(false) && free
+        guest.is_container && hinted && guest.running != Some(!running) && free
     })
 }
 
-/// The proxy serves the site.
-pub fn is_served(owner: &OwnerMark, reservation: &Reservation, proxy: &ProxyIndex) -> bool {
+/// The proxy serves the site as it shall.
+pub fn is_served(owner: &OwnerMark, reservation: &Reservation, served: Served, proxy: &ProxyIndex) -> bool {
     proxy.hosts.get(&reservation.host).is_some_and(|host| {
         let own = host.mark.as_ref() == Some(owner);
         let forwards = host.spec.forward_address == IpAddr::V4(reservation.address);
         own && forwards
-            && host.enabled
+            && host.enabled == served.enabled()
+            && host.spec.notice == served.notice()
             && !host.deviates
-            && host.problem.is_none()
+            && (host.problem.is_none() || !host.enabled)
             && host.spec.certificate.is_some()
     })
 }

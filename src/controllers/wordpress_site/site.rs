@@ -8,13 +8,13 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use tokio::sync::OwnedMutexGuard;
 
-use crate::api::{SiteProviders, SiteResources, SiteTask, WordPressSiteStatus};
+use crate::api::{Power, Recovery, SiteProviders, SiteResources, SiteTask, Suspension, WordPressSiteStatus};
 use crate::controllers::connections::Refusal;
 use crate::controllers::fact::Fact;
 use crate::controllers::ledger::Taken;
-use crate::domain::{AddressPool, DnsLabel, Email, Fqdn, OwnerMark, Vmid, VmidRange};
+use crate::domain::{AddressPool, DnsLabel, Email, Fqdn, Gib, OwnerMark, Vmid, VmidRange};
 use crate::providers::container_host::{
-    Container, ContainerSpec, HaState, Snapshot, Survey, TaskRecord, TaskState,
+    Container, ContainerSettings, ContainerSpec, HaState, Snapshot, Survey, TaskRecord, TaskState,
 };
 use crate::providers::dns_host::{Record, RecordSpec, ZoneId};
 use crate::providers::edge::Page;
@@ -56,6 +56,104 @@ pub struct Terms {
     pub dns_ttl: u32,
     /// Its record goes through the DNS vendor's proxy.
     pub dns_proxied: bool,
+    /// What is asked of it once it is made.
+    pub wishes: Wishes,
+}
+
+/// What is asked of a site once it is made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wishes {
+    /// Whether the container shall run.
+    pub power: Power,
+    /// It is suspended, and visitors see this.
+    pub suspension: Option<Suspension>,
+    /// The proxy serves it.
+    pub proxy_enabled: bool,
+    /// The restart that was asked for last.
+    pub restarted_at: Option<Timestamp>,
+    /// What to do about a container that is gone.
+    pub recovery: Recovery,
+    /// Domains that the Plan allows.
+    pub domains: i32,
+    /// Backups that the Plan allows.
+    pub backups: i32,
+    /// WordPress is told of the customer's domains.
+    pub announce_domains: bool,
+    /// The Plan cannot be read, in these words: the site keeps what it was given.
+    pub without_plan: Option<String>,
+}
+
+impl Default for Wishes {
+    fn default() -> Self {
+        Self {
+            power: Power::Running,
+            suspension: None,
+            proxy_enabled: true,
+            restarted_at: None,
+            recovery: Recovery::Manual,
+            domains: 0,
+            backups: 0,
+            announce_domains: false,
+            without_plan: None,
+        }
+    }
+}
+
+/// Why a container that was made shall not run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rest {
+    /// Switched off by its owner.
+    Stopped,
+    /// Suspended.
+    Suspended,
+}
+
+impl Wishes {
+    /// Why the container shall not run, if it shall not.
+    pub fn rest(&self) -> Option<Rest> {
+        match (self.suspension, self.power) {
+            (Some(_), _) => Some(Rest::Suspended),
+            (None, Power::Stopped) => Some(Rest::Stopped),
+            (None, Power::Running) => None,
+        }
+    }
+
+    /// What visitors get of a site that is made, under its own name and the customer's domains alike.
+    pub fn served(&self) -> Served {
+        match self.suspension {
+            Some(Suspension::Disable) => Served::Nothing,
+            _ if !self.proxy_enabled => Served::Nothing,
+            Some(Suspension::Notice) => Served::Notice,
+            None => Served::Site,
+        }
+    }
+}
+
+/// What visitors get.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Served {
+    /// The site.
+    Site,
+    /// The notice that it is suspended.
+    Notice,
+    /// What the proxy shows for names that it does not serve.
+    Nothing,
+}
+
+/// What visitors of a suspended site read.
+const SUSPENSION_NOTICE: &str =
+    "This site is suspended at the moment. If it is yours, please contact your hoster.";
+
+impl Served {
+    /// Whether the proxy host is enabled.
+    pub fn enabled(self) -> bool {
+        self != Self::Nothing
+    }
+
+    /// The sentence in place of the site.
+    pub fn notice(self) -> Option<String> {
+        (self == Self::Notice).then(|| SUSPENSION_NOTICE.to_owned())
+    }
 }
 
 impl Terms {
@@ -171,6 +269,10 @@ pub struct Observed {
     pub tasks: Vec<(SiteTask, Fact<TaskState>)>,
     /// The container of the reserved number.
     pub container: Fact<Option<Container>>,
+    /// Restarts of the container since one was begun.
+    pub restarts: Fact<Vec<TaskRecord>>,
+    /// The container was brought to its settings in this pass: what still deviates is not ours to change.
+    pub configured: bool,
     /// Creations of that number since the reservation.
     pub creations: Fact<Vec<TaskRecord>>,
     /// The zone of the name.
@@ -211,6 +313,12 @@ pub enum Action {
     Create(ContainerSpec),
     /// Start it.
     Start,
+    /// Restart it.
+    Restart,
+    /// Bring its configuration to these settings.
+    Configure(ContainerSettings),
+    /// Grow its disk.
+    Grow(Gib),
     /// Put it under high availability.
     EnsureHighAvailability(HaState),
     /// Begin or resume the installation.
@@ -230,6 +338,8 @@ pub enum Action {
     UpdateHost(ProxyHostId, ProxyHostSpec),
     /// Enable the proxy host.
     EnableHost(ProxyHostId),
+    /// Disable the proxy host.
+    DisableHost(ProxyHostId),
     /// Take the snapshot `initial`.
     Snapshot,
     /// Take the container out of high availability.
@@ -261,6 +371,8 @@ pub enum Done {
     Queued,
     /// High availability is as it shall be.
     HighAvailability,
+    /// The container is configured.
+    Configured,
     /// The installation has begun; the Secret of this name holds its passwords.
     Installing {
         /// Name of the Secret.

@@ -1,12 +1,15 @@
 //! What the planner says about a site, part by part.
 
 use crate::api::condition::{Finding, State, is_true, kinds, reasons};
-use crate::api::{Phase, SiteTask, WordPressSiteStatus};
+use crate::api::{Phase, SiteResources, SiteRestart, SiteTask, WordPressSiteStatus};
 use crate::controllers::judgement::{Block, Stage, Summary, reason_of};
 use crate::providers::{ErrorKind, ProviderError};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 /// What a site says that is up.
 const UP_MESSAGE: &str = "The site is up and answers through the proxy.";
+/// The same when the proxy shall not show it.
+const UP_BEHIND_MESSAGE: &str = "The site is up. The proxy does not show it, as proxyEnabled asks.";
 
 /// The parts of a site, in the order in which they come about.
 pub const PARTS: [&str; 7] = [
@@ -42,6 +45,18 @@ pub struct Verdict {
     pub tasks: Vec<SiteTask>,
     /// The reserved number belongs to somebody else: choose again.
     pub choose_again: bool,
+    /// The container is lost, and the Plan says to make an empty one in its place.
+    pub make_anew: bool,
+    /// What the container has been given, once it was seen.
+    pub resources: Option<SiteResources>,
+    /// The restart that is under way.
+    pub restart: Option<SiteRestart>,
+    /// The restart that was carried out last, or was not needed.
+    pub restarted_at: Option<Time>,
+    /// Findings on which nothing else hangs.
+    pub notes: Vec<Finding>,
+    /// What the site says when all is good.
+    pub up: &'static str,
 }
 
 impl Verdict {
@@ -78,6 +93,12 @@ impl Verdict {
             node: status.node.clone(),
             tasks: Vec::new(),
             choose_again: false,
+            make_anew: false,
+            resources: status.resources,
+            restart: status.restart.clone(),
+            restarted_at: status.restarted_at.clone(),
+            notes: Vec::new(),
+            up: UP_MESSAGE,
         }
     }
 
@@ -122,6 +143,29 @@ impl Verdict {
         }
     }
 
+    /// The page cannot be looked at, for the proxy shall not show the site.
+    pub fn behind_the_proxy(&mut self) {
+        self.without(kinds::PAGE_READY);
+        self.up = UP_BEHIND_MESSAGE;
+    }
+
+    /// The part says nothing about this site at present.
+    pub fn without(&mut self, kind: &str) {
+        self.parts.retain(|part| part.kind != kind);
+    }
+
+    /// Says something on which nothing else hangs.
+    pub fn note(&mut self, kind: &'static str, state: State, reason: &'static str, message: String) {
+        self.notes.push(Finding::new(kind, state, reason, message));
+    }
+
+    /// Everything that is said.
+    pub fn findings(&self) -> Vec<Finding> {
+        let mut findings = self.summary().findings();
+        findings.extend(self.notes.iter().cloned());
+        findings
+    }
+
     /// Whether a part is good.
     pub fn is_good(&self, kind: &str) -> bool {
         self.parts
@@ -146,7 +190,7 @@ impl Verdict {
                 Phase::Degraded => Stage::Degraded,
                 _ => Stage::Making,
             },
-            up: UP_MESSAGE,
+            up: self.up,
             going: "The site is being removed.",
         }
     }

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use super::super::report::QUEUED_MESSAGE;
 use super::super::reserve;
 use super::super::site::{Action, Observed, Reservation, Terms};
-use super::super::verdict::Verdict;
+use super::super::verdict::{PARTS, Verdict};
 use super::{SitePlan, blocked, failed, wait, words};
 use crate::api::condition::{kinds, reasons};
-use crate::api::{SiteTask, TaskOperation, WordPressSiteStatus};
+use crate::api::{Phase, Recovery, SiteTask, TaskOperation, WordPressSiteStatus};
 use crate::controllers::fact::Fact;
 use crate::controllers::judgement::Block;
 use crate::controllers::runner::{Next, Plan};
@@ -23,6 +23,9 @@ pub(super) fn create(
     reservation: &Reservation,
     observed: &Observed,
 ) -> SitePlan {
+    if status.node.is_some() && terms.wishes.recovery == Recovery::Recreate && !unfit_to_recover(observed) {
+        return anew(verdict);
+    }
     if status.node.is_some() {
         let message = format!(
             "Container {} is gone from Provider {}, although nobody asked for its removal. Nothing is created in its place, for that would be an empty site: restore it there under the same number, or delete this object.",
@@ -75,6 +78,36 @@ pub(super) fn create(
     }
 }
 
+/// Absence was proven by a fresh list of the whole cluster, which must have somebody in it or nodes in operation: one that
+/// is empty is not believed.
+fn unfit_to_recover(observed: &Observed) -> bool {
+    observed
+        .survey
+        .known()
+        .is_none_or(|survey| survey.nodes.is_empty() || survey.nodes.values().any(|node| !node.online))
+}
+
+/// The container is lost, and the Plan says that an empty site is made in its place.
+fn anew(mut verdict: Verdict) -> SitePlan {
+    verdict.make_anew = true;
+    verdict.node = None;
+    verdict.phase = Phase::Degraded;
+    for kind in PARTS {
+        let lost = [
+            kinds::CONTAINER_READY,
+            kinds::INSTALL_READY,
+            kinds::PAGE_READY,
+            kinds::SNAPSHOT_READY,
+        ];
+        if lost.contains(&kind) {
+            let message =
+                "The container was lost; an empty site is made in its place, as the Plan's recovery says.";
+            verdict.working(kind, reasons::DEGRADED, message);
+        }
+    }
+    wait(verdict, Next::Again { persist: true })
+}
+
 fn container_spec(terms: &Terms, reservation: &Reservation, node: String) -> ContainerSpec {
     let positive = |number: i32| u32::try_from(number).unwrap_or_default();
     ContainerSpec {
@@ -112,14 +145,8 @@ pub(super) fn keep_running(
 ) -> Option<Next> {
     let id = container.id;
     let request = request_of(terms, container);
-    if let Some(lock) = &container.lock
-        && (request.is_some() || !container.running || !is_quiet(lock))
-    {
-        let message = format!(
-            "Container {id} is locked ({lock}) by other work on it; waiting for its end. If it stays, run `pct unlock {id}` on node {}.",
-            container.node
-        );
-        verdict.working(kinds::CONTAINER_READY, reasons::TASK_RUNNING, message);
+    let quiet = container.lock.as_deref().is_none_or(is_quiet);
+    if (request.is_some() || !container.running || !quiet) && locked(verdict, container) {
         return Some(Next::Poll);
     }
     actions.extend(request.map(Action::EnsureHighAvailability));
@@ -141,6 +168,22 @@ pub(super) fn keep_running(
     }
     verdict.good(kinds::CONTAINER_READY, format!("Container {id} runs."));
     None
+}
+
+/// Whether other work holds the container, so that ours has to wait for its end. Says so.
+pub fn locked(verdict: &mut Verdict, container: &Container) -> bool {
+    let Some(lock) = &container.lock else {
+        return false;
+    };
+    let (id, node) = (container.id, &container.node);
+    let message = format!(
+        "Container {id} is locked ({lock}) by other work on it; waiting for its end. If it stays, run `pct unlock {id}` on node {node}."
+    );
+    // Work that leaves a running container alone is no news for visitors.
+    if !(container.running && is_quiet(lock) && verdict.is_good(kinds::CONTAINER_READY)) {
+        verdict.working(kinds::CONTAINER_READY, reasons::TASK_RUNNING, message);
+    }
+    true
 }
 
 /// What high availability has to be told. It forgets an error only when it was told `Disabled` and has come to

@@ -22,6 +22,7 @@ pub(super) fn finish(mut verdict: Verdict, observed: &Observed, actions: Vec<Act
         kinds::INSTALL_READY,
     ];
     let all_before = before_page.iter().all(|kind| verdict.is_good(kind));
+    let shown = verdict.parts.iter().any(|part| part.kind == kinds::PAGE_READY);
     if !all_before || !actions.is_empty() {
         // A part that was good before does not count while those below it are being repaired.
         verdict.working(
@@ -41,6 +42,7 @@ pub(super) fn finish(mut verdict: Verdict, observed: &Observed, actions: Vec<Act
         };
     }
     match &observed.page {
+        _ if !shown => {}
         Fact::Unread => return wait(verdict, Next::Again { persist: false }),
         Fact::Unknown(error) => return failed(verdict, kinds::PAGE_READY, error),
         Fact::Known(Page::WordPress) => {

@@ -1,13 +1,16 @@
 //! What to do for a site that shall exist. Pure and total: the same input gives the same plan.
 //!
 //! Each part of a site has a file: the container, the installation in it, the name, certificate and proxy host,
-//! and what comes when all stand.
+//! and what comes when all stand. What is asked of a site later has files too: its sizes, a restart, and its rest.
 
 mod container;
 mod finish;
 mod install;
 mod name;
 mod proxy;
+mod rest;
+mod restart;
+mod sizes;
 
 use jiff::Timestamp;
 
@@ -22,9 +25,13 @@ use crate::controllers::runner::{Next, Plan, after_failure};
 use crate::providers::container_host::{Container, TaskState};
 use crate::providers::{ErrorKind, ProviderError};
 
+pub(super) use container::locked;
 pub use container::{creation, is_quiet, unmarked};
 pub use finish::{only_a_place_awaited, only_install_awaited, only_snapshot_missing};
 pub use proxy::own_certificates;
+pub use rest::{is_at_rest, is_made};
+pub use restart::{begun as restart_begun, due as restart_due};
+pub use sizes::agree as sizes_agree;
 
 /// A plan for a site.
 pub type SitePlan = Plan<Action, Verdict>;
@@ -60,6 +67,9 @@ pub fn live(status: &WordPressSiteStatus, observed: &Observed, now: Timestamp) -
         return settled(verdict, steady);
     }
     let Some(reservation) = Reservation::of(status) else {
+        if terms.wishes.suspension.is_some() {
+            return rest::not_begun(verdict);
+        }
         return reservation_of(verdict, terms, observed, now);
     };
     if let Some(plan) = tasks(&mut verdict, observed) {
@@ -87,7 +97,9 @@ pub fn live(status: &WordPressSiteStatus, observed: &Observed, now: Timestamp) -
         }
         Fact::Unknown(error) => failed(verdict, kinds::CONTAINER_READY, error),
         Fact::Known(None) => container::create(verdict, status, terms, &reservation, observed),
-        Fact::Known(Some(container)) => present(verdict, status, terms, &reservation, container, observed),
+        Fact::Known(Some(container)) => {
+            present(verdict, status, (terms, &reservation), container, observed, now)
+        }
     }
 }
 
@@ -164,10 +176,11 @@ fn reservation_of(mut verdict: Verdict, terms: &Terms, observed: &Observed, now:
 /// Tasks under way come first: nothing else touches a container meanwhile. `None` when none is.
 pub fn tasks(verdict: &mut Verdict, observed: &Observed) -> Option<SitePlan> {
     for (task, state) in &observed.tasks {
-        let kind = if task.operation == TaskOperation::Snapshot {
-            kinds::SNAPSHOT_READY
-        } else {
-            kinds::CONTAINER_READY
+        let kind = match task.operation {
+            TaskOperation::Snapshot => kinds::SNAPSHOT_READY,
+            // Visitors notice nothing of a growing disk.
+            TaskOperation::Resize => kinds::PLAN_APPLIED,
+            _ => kinds::CONTAINER_READY,
         };
         match state {
             Fact::Known(TaskState::Running) | Fact::Unread => {
@@ -227,26 +240,71 @@ fn attempt(task: &SiteTask) -> &'static str {
 fn present(
     mut verdict: Verdict,
     status: &WordPressSiteStatus,
-    terms: &Terms,
-    reservation: &Reservation,
+    (terms, reservation): (&Terms, &Reservation),
     container: &Container,
     observed: &Observed,
+    now: Timestamp,
 ) -> SitePlan {
     if container.mark.as_ref() != Some(&terms.owner) {
         return container::not_ours(verdict, status, container, observed);
     }
     verdict.node = Some(container.node.clone());
+    verdict.resources = Some(sizes::given(status, terms, container));
+    sizes::say(&mut verdict, terms, container);
+    let made = is_made(status);
+    if let (true, Some(rest)) = (made, terms.wishes.rest()) {
+        return rest::rest(verdict, status, terms, reservation, (container, rest), observed);
+    }
     let mut actions = Vec::new();
     if let Some(next) = container::keep_running(&mut verdict, terms, container, &mut actions) {
+        restart::not_needed(&mut verdict, terms);
         return Plan {
             actions,
             next,
             verdict,
         };
     }
+    if made {
+        sizes::apply(
+            &mut verdict,
+            terms,
+            reservation,
+            container,
+            observed,
+            &mut actions,
+        );
+        if !actions.is_empty() {
+            return resizing(verdict, status, container, actions);
+        }
+        verdict = match restart::restart(verdict, status, terms, container, observed, now) {
+            Ok(verdict) => verdict,
+            Err(plan) => return *plan,
+        };
+    }
     install::install(&mut verdict, status, container, observed, &mut actions);
     name::name(&mut verdict, terms, &reservation.host, observed, &mut actions);
-    proxy::proxy(&mut verdict, terms, reservation, observed, &mut actions);
+    proxy::proxy(&mut verdict, status, terms, reservation, observed, &mut actions);
     install::say_failure(&mut verdict, status, observed, &actions);
+    if made && !terms.wishes.served().enabled() {
+        verdict.behind_the_proxy();
+    }
     finish::finish(verdict, observed, actions)
+}
+
+/// The container is being brought to its Plan, of which visitors notice nothing.
+fn resizing(
+    mut verdict: Verdict,
+    status: &WordPressSiteStatus,
+    container: &Container,
+    actions: Vec<Action>,
+) -> SitePlan {
+    verdict.phase = status.phase.unwrap_or(verdict.phase);
+    if locked(&mut verdict, container) {
+        return wait(verdict, Next::Poll);
+    }
+    Plan {
+        actions,
+        next: Next::Again { persist: false },
+        verdict,
+    }
 }

@@ -4,8 +4,10 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use super::super::site::{Action, Observed, Reservation, Terms, WEB_PORT};
+use super::super::site::{Action, Observed, Reservation, Served, Terms, WEB_PORT};
 use super::super::verdict::Verdict;
+use super::is_made;
+use crate::api::WordPressSiteStatus;
 use crate::api::condition::{kinds, reasons};
 use crate::controllers::fact::Fact;
 use crate::domain::Fqdn;
@@ -15,6 +17,7 @@ use crate::providers::reverse_proxy::{CertificateId, ProxyHost, ProxyHostSpec, P
 /// Plans certificate and host.
 pub(super) fn proxy(
     verdict: &mut Verdict,
+    status: &WordPressSiteStatus,
     terms: &Terms,
     reservation: &Reservation,
     observed: &Observed,
@@ -34,12 +37,17 @@ pub(super) fn proxy(
     };
     let message = format!("The certificate of {host} exists.");
     verdict.good(kinds::CERTIFICATE_READY, message);
+    // A site that is being made is shown, for its page is looked at as a visitor does.
+    let served = match is_made(status) {
+        true => terms.wishes.served(),
+        false => Served::Site,
+    };
     let wanted = ProxyHostSpec {
         domains: BTreeSet::from([host.clone()]),
         forward_address: IpAddr::V4(reservation.address),
         forward_port: WEB_PORT,
         certificate: Some(certificate),
-        notice: None,
+        notice: served.notice(),
     };
     let holder = survey
         .hosts
@@ -58,7 +66,7 @@ pub(super) fn proxy(
             );
             verdict.refused(kinds::PROXY_READY, ErrorKind::Conflict, message);
         }
-        Some(own) => keep_serving(verdict, terms, reservation, own, wanted, actions),
+        Some(own) => keep_serving(verdict, terms, (reservation, served), own, wanted, actions),
     }
 }
 
@@ -83,7 +91,7 @@ fn request_certificate(verdict: &mut Verdict, host: &Fqdn, actions: &mut Vec<Act
 fn keep_serving(
     verdict: &mut Verdict,
     terms: &Terms,
-    reservation: &Reservation,
+    (reservation, served): (&Reservation, Served),
     own: &ProxyHost,
     wanted: ProxyHostSpec,
     actions: &mut Vec<Action>,
@@ -94,18 +102,36 @@ fn keep_serving(
         verdict.making(kinds::PROXY_READY, message);
         return actions.push(Action::UpdateHost(own.id, wanted));
     }
-    if !own.enabled {
-        let message = format!("The proxy host of {host} is being enabled.");
-        verdict.making(kinds::PROXY_READY, message);
-        return actions.push(Action::EnableHost(own.id));
+    if own.enabled != served.enabled() {
+        let (action, word) = match served.enabled() {
+            true => (Action::EnableHost(own.id), "enabled"),
+            false => (Action::DisableHost(own.id), "disabled"),
+        };
+        verdict.making(
+            kinds::PROXY_READY,
+            format!("The proxy host of {host} is being {word}."),
+        );
+        return actions.push(action);
     }
     match &own.problem {
+        _ if !own.enabled => {
+            verdict.good(
+                kinds::PROXY_READY,
+                format!("The proxy host of {host} is disabled, as asked."),
+            );
+        }
         Some(problem) => {
             let message = format!(
                 "Provider {} could not load proxy host {}: {problem}",
                 terms.providers.proxy, own.id.0
             );
             verdict.refused(kinds::PROXY_READY, ErrorKind::Unavailable, message);
+        }
+        None if served == Served::Notice => {
+            verdict.good(
+                kinds::PROXY_READY,
+                format!("Visitors of {host} read that it is suspended."),
+            );
         }
         None => {
             let message = format!("{host} is served from {}.", reservation.address);

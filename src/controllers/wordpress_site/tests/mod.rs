@@ -20,7 +20,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::plan::SitePlan;
-use super::site::{Action, Observed, Reservation, Terms};
+use super::site::{Action, Observed, Reservation, Terms, Wishes};
 use super::verdict::Verdict;
 use super::{SiteSubject, plan};
 use crate::api::condition::{Finding, State, kinds, merge, reasons};
@@ -99,6 +99,7 @@ fn terms() -> Terms {
         public_address: Ipv4Addr::new(203, 0, 113, 7),
         dns_ttl: 300,
         dns_proxied: false,
+        wishes: Wishes::default(),
     }
 }
 
@@ -313,6 +314,9 @@ fn line(action: &Action) -> String {
         Action::Reserve(r) => format!("reserve {} {} {}", r.vmid, r.address, r.host),
         Action::Create(spec) => format!("create {} on {}", spec.id, spec.node),
         Action::Start => "start".to_owned(),
+        Action::Restart => "restart".to_owned(),
+        Action::Configure(s) => format!("configure {} {} {}", s.memory, s.swap, s.cores),
+        Action::Grow(disk) => format!("grow to {disk}"),
         Action::EnsureHighAvailability(state) => format!("ha {state:?}"),
         Action::Install { node } => format!("install on {node}"),
         Action::CreateRecord(_, spec) => format!("create record {} {}", spec.name, spec.data),
@@ -321,6 +325,7 @@ fn line(action: &Action) -> String {
         Action::CreateHost(spec) => format!("create host {}", certified(spec)),
         Action::UpdateHost(id, spec) => format!("update host {} {}", id.0, certified(spec)),
         Action::EnableHost(id) => format!("enable host {}", id.0),
+        Action::DisableHost(id) => format!("disable host {}", id.0),
         Action::Snapshot => "snapshot".to_owned(),
         Action::RemoveHighAvailability => "ha out".to_owned(),
         Action::Stop => "stop".to_owned(),
