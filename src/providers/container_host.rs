@@ -6,7 +6,7 @@ use std::net::Ipv4Addr;
 use async_trait::async_trait;
 use jiff::Timestamp;
 
-use super::error::{ErrorKind, ProviderError};
+use super::error::ProviderError;
 use super::health::HealthCheck;
 use crate::domain::{DnsLabel, Gib, Mib, ObjectUid, OwnerMark, Vmid};
 
@@ -144,7 +144,9 @@ pub struct Container {
     pub cores: u32,
     /// Size of its root disk.
     pub disk: Gib,
-    /// Its tags, network, host name or start at boot are not what a container of ours is created with.
+    /// Its tags, network or start at boot are not what a container of ours is created with, so that
+    /// [`ContainerHost::configure`] would change them. The network is that of its own address: whether the address is
+    /// the right one, and the host name, are the caller's to compare. `false` for what carries no mark.
     pub deviates: bool,
     /// Its place in the high-availability management, if it has one.
     pub high_availability: Option<HighAvailability>,
@@ -254,43 +256,30 @@ pub trait ContainerHost: HealthCheck {
 
     /// Begins a restart: a bounded shutdown and a start. The mark is compared once more right before the call. What
     /// does not run is not restarted: `Conflict`.
-    async fn restart(&self, _id: Vmid, _owner: &OwnerMark) -> Result<TaskId, ProviderError> {
-        Err(ProviderError::new(ErrorKind::Unexpected, "not built"))
-    }
+    async fn restart(&self, id: Vmid, owner: &OwnerMark) -> Result<TaskId, ProviderError>;
 
     /// Brings the configuration to `settings`, with the tags, network and start at boot that [`ContainerHost::create`]
-    /// gives; no-op when it is so. `Conflict` when the mark is not `owner`'s.
+    /// gives, beside what other people have added to it; no-op when it is so. `Conflict` when the mark is not
+    /// `owner`'s.
     async fn configure(
         &self,
-        _id: Vmid,
-        _owner: &OwnerMark,
-        _settings: &ContainerSettings,
-    ) -> Result<(), ProviderError> {
-        Err(ProviderError::new(ErrorKind::Unexpected, "not built"))
-    }
+        id: Vmid,
+        owner: &OwnerMark,
+        settings: &ContainerSettings,
+    ) -> Result<(), ProviderError>;
 
     /// Begins to grow the root disk to `disk`, an absolute size, so that a repetition grows nothing twice; `None` when
     /// it is as large or larger. `Conflict` when the mark is not `owner`'s.
-    async fn grow(&self, _id: Vmid, _owner: &OwnerMark, _disk: Gib) -> Result<Option<TaskId>, ProviderError> {
-        Err(ProviderError::new(ErrorKind::Unexpected, "not built"))
-    }
+    async fn grow(&self, id: Vmid, owner: &OwnerMark, disk: Gib) -> Result<Option<TaskId>, ProviderError>;
 
     /// Begins to roll a stopped container back to a snapshot. Its old configuration comes back with it. `NotFound` when
-    /// there is no snapshot of that name, `Conflict` when the mark is not `owner`'s.
-    async fn roll_back(
-        &self,
-        _id: Vmid,
-        _owner: &OwnerMark,
-        _snapshot: &str,
-    ) -> Result<TaskId, ProviderError> {
-        Err(ProviderError::new(ErrorKind::Unexpected, "not built"))
-    }
+    /// there is no snapshot of that name; `Conflict` when the mark is not `owner`'s, when the container runs, and when
+    /// a failed task left the snapshot unfinished.
+    async fn roll_back(&self, id: Vmid, owner: &OwnerMark, snapshot: &str) -> Result<TaskId, ProviderError>;
 
     /// Writes the owner's mark into a container that carries none, without restarting it; fine when it carries this
     /// one, `Conflict` when it carries another.
-    async fn adopt(&self, _id: Vmid, _owner: &OwnerMark) -> Result<(), ProviderError> {
-        Err(ProviderError::new(ErrorKind::Unexpected, "not built"))
-    }
+    async fn adopt(&self, id: Vmid, owner: &OwnerMark) -> Result<(), ProviderError>;
 
     /// All snapshots, without the pseudo entry for the present.
     async fn snapshots(&self, id: Vmid) -> Result<Vec<Snapshot>, ProviderError>;

@@ -44,6 +44,10 @@ pub(super) enum Meaning {
     Version,
     /// The node does not know the task.
     TaskUnknown,
+    /// Somebody changed the configuration since its digest was read.
+    Modified,
+    /// The disk has the size already, or a larger one.
+    AsLarge,
     /// The named privilege is missing, or another rule of access is broken, in Proxmox' words.
     Right(String),
     /// Nothing more than the kind says.
@@ -156,7 +160,7 @@ static RULES: &[Rule] = &[
     rule(
         &["detected modified configuration"],
         ErrorKind::Conflict,
-        Meaning::Other,
+        Meaning::Modified,
         "somebody changed it at the same time; reading again",
     ),
     rule(
@@ -300,13 +304,13 @@ static RULES: &[Rule] = &[
     rule(
         &["unable to shrink disk size"],
         ErrorKind::Invalid,
-        Meaning::Other,
+        Meaning::AsLarge,
         "disks only grow",
     ),
     rule(
         &["disk is already at specified size"],
         ErrorKind::Conflict,
-        Meaning::Other,
+        Meaning::AsLarge,
         "the disk has that size already",
     ),
 ];

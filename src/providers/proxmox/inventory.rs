@@ -18,8 +18,8 @@ use crate::domain::{Mib, Vmid};
 use crate::providers::container_host::{Container, Survey};
 use crate::providers::error::{ErrorKind, ProviderError};
 
-/// Memory of a container whose configuration does not name it (schema default).
-const MEMORY_DEFAULT: u32 = 512;
+/// Memory or swap in MiB of a container whose configuration does not name it (schema default).
+pub(super) const MEMORY_DEFAULT: u32 = 512;
 /// How long the addresses of somebody's guest are believed. A new guest is read at once; this only bounds
 /// how late a changed address of a known one is seen.
 const ADDRESSES_FRESH: Duration = Duration::from_secs(60);
@@ -141,7 +141,7 @@ impl Proxmox {
                 address: config.address("net0"),
                 memory: Mib(config.number("memory").unwrap_or(MEMORY_DEFAULT)),
                 swap: Mib(config.number("swap").unwrap_or(MEMORY_DEFAULT)),
-                deviates: false,
+                deviates: self.deviates(id, &config),
                 cores: config.number("cores").or(processors).unwrap_or_default(),
                 disk: config.disk(),
                 high_availability,

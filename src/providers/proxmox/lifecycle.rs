@@ -1,6 +1,7 @@
 //! Create, start, stop, destroy, and snapshots. Each begins a task and returns; nothing here waits.
 
 use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
 use std::sync::{MutexGuard, PoisonError};
 
 use jiff::Timestamp;
@@ -30,6 +31,18 @@ impl Proxmox {
         self.untagged.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The interface of a container with an address, as creation gives it.
+    pub(super) fn interface(&self, address: Ipv4Addr) -> String {
+        let (settings, pool) = (&self.settings, &self.settings.addresses);
+        net0(
+            &settings.bridge,
+            address,
+            pool.prefix(),
+            pool.gateway(),
+            settings.vlan,
+        )
+    }
+
     /// The create request; `env` only where the version has it, for unknown keys are refused.
     fn create_request(
         &self,
@@ -38,7 +51,6 @@ impl Proxmox {
         tags: bool,
     ) -> Result<Request, ProviderError> {
         let settings = &self.settings;
-        let pool = &settings.addresses;
         if !spec.environment.is_empty() && !version.has_environment() {
             return Err(ProviderError::new(
                 ErrorKind::Invalid,
@@ -53,13 +65,6 @@ impl Proxmox {
             false => Some(environment(&spec.environment)?),
         };
         let nameservers: Vec<String> = settings.nameservers.iter().map(ToString::to_string).collect();
-        let interface = net0(
-            &settings.bridge,
-            spec.address,
-            pool.prefix(),
-            pool.gateway(),
-            settings.vlan,
-        );
         let path = ["nodes", &spec.node, "lxc"];
         Ok(Request::post("lxc.create", container_name(spec.id), &path)
             .with("vmid", spec.id)
@@ -69,7 +74,7 @@ impl Proxmox {
             .with("swap", spec.swap.0)
             .with("cores", spec.cores)
             .with("hostname", &spec.hostname)
-            .with("net0", interface)
+            .with("net0", self.interface(spec.address))
             // Absent it means 0 up to 8.x and 1 from 9.0.
             .with("unprivileged", 1)
             // The only feature that a token may set; systemd 255 and later wants it.
@@ -185,7 +190,7 @@ impl Proxmox {
     }
 
     /// A refusal because of a lock that only a person can clear, with the command for it.
-    async fn explain_lock(&self, id: Vmid, node: &str, refused: Refusal) -> Refusal {
+    pub(super) async fn explain_lock(&self, id: Vmid, node: &str, refused: Refusal) -> Refusal {
         match &refused.meaning {
             Meaning::Locked(word) if STUCK_LOCKS.contains(&word.as_str()) => Refusal {
                 error: self.stuck(id, node, word).await,
@@ -222,7 +227,7 @@ impl Proxmox {
         Ok(rows.into_iter().map(SnapshotRow::into_snapshot).collect())
     }
 
-    async fn snapshot_rows(&self, id: Vmid, node: &str) -> Result<Vec<SnapshotRow>, Refusal> {
+    pub(super) async fn snapshot_rows(&self, id: Vmid, node: &str) -> Result<Vec<SnapshotRow>, Refusal> {
         let path = ["nodes", node, "lxc", &id.to_string(), "snapshot"];
         let request = Request::get("lxc.snapshots", container_name(id), &path);
         let mut rows: Vec<SnapshotRow> = self.api.ask(request).await?;
@@ -292,8 +297,8 @@ impl SnapshotRow {
     }
 }
 
-/// A refusal of create that is about the tags: a missing right to set options, or tags that are restricted.
-fn tags_refused(refused: &Refusal) -> bool {
+/// A refusal that is about the tags: a missing right to set options, or tags that are restricted.
+pub(super) fn tags_refused(refused: &Refusal) -> bool {
     match &refused.meaning {
         Meaning::Right(words) => words.contains("VM.Config.Options") || words.contains("tag"),
         _ => false,

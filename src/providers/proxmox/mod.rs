@@ -7,12 +7,15 @@
 //! | `classify.rs` | what a refusal means |
 //! | `inventory.rs` | the cluster list, where a container is, what it is |
 //! | `lifecycle.rs` | create, start, stop, destroy, snapshots |
+//! | `changes.rs` | restart, settings, growth, rollback, adoption |
+//! | `texts.rs` | texts in which others write too |
 //! | `tasks.rs` | long-running work |
 //! | `high_availability.rs` | resources, rules (9), groups (8) |
 //! | `rights.rs` | what the token may do |
 //!
 //! The minimal role of the token is in `rights.rs`.
 
+mod changes;
 mod classify;
 mod client;
 mod high_availability;
@@ -20,6 +23,7 @@ mod inventory;
 mod lifecycle;
 mod rights;
 mod tasks;
+mod texts;
 mod wire;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -34,11 +38,11 @@ use secrecy::SecretString;
 use self::client::Api;
 use self::rights::Rights;
 use self::wire::Listing;
-use crate::domain::{AddressPool, OwnerMark, Vmid};
+use crate::domain::{AddressPool, Gib, OwnerMark, Vmid};
 use crate::providers::coalesce::Coalesced;
 use crate::providers::container_host::{
-    Container, ContainerHost, ContainerSpec, HaState, Operation, Snapshot, Survey, TaskId, TaskRecord,
-    TaskState,
+    Container, ContainerHost, ContainerSettings, ContainerSpec, HaState, Operation, Snapshot, Survey, TaskId,
+    TaskRecord, TaskState,
 };
 use crate::providers::error::{ErrorKind, ProviderError};
 use crate::providers::gate::Gate;
@@ -107,6 +111,8 @@ pub struct Proxmox {
     addresses: Mutex<AddressCache>,
     /// Containers whose tags were refused at creation and are owed to them when it has ended.
     untagged: Mutex<BTreeMap<Vmid, OwnerMark>>,
+    /// Containers whose tags were refused later on.
+    untaggable: Mutex<BTreeSet<Vmid>>,
 }
 
 /// A client for the settings, behind the Provider's gate. Calls nobody yet.
@@ -124,6 +130,7 @@ pub fn connect(settings: ProxmoxSettings, gate: Arc<Gate>) -> Result<Arc<Proxmox
         rights: Coalesced::default(),
         addresses: Mutex::default(),
         untagged: Mutex::default(),
+        untaggable: Mutex::default(),
     }))
 }
 
@@ -191,6 +198,31 @@ impl ContainerHost for Proxmox {
     /// `None` also when high availability was told to stop it: watch the container then.
     async fn stop(&self, id: Vmid) -> Result<Option<TaskId>, ProviderError> {
         self.power(id, false).await
+    }
+
+    async fn restart(&self, id: Vmid, owner: &OwnerMark) -> Result<TaskId, ProviderError> {
+        self.begin_restart(id, owner).await
+    }
+
+    async fn configure(
+        &self,
+        id: Vmid,
+        owner: &OwnerMark,
+        settings: &ContainerSettings,
+    ) -> Result<(), ProviderError> {
+        self.bring_settings(id, owner, settings).await
+    }
+
+    async fn grow(&self, id: Vmid, owner: &OwnerMark, disk: Gib) -> Result<Option<TaskId>, ProviderError> {
+        self.begin_growth(id, owner, disk).await
+    }
+
+    async fn roll_back(&self, id: Vmid, owner: &OwnerMark, snapshot: &str) -> Result<TaskId, ProviderError> {
+        self.begin_rollback(id, owner, snapshot).await
+    }
+
+    async fn adopt(&self, id: Vmid, owner: &OwnerMark) -> Result<(), ProviderError> {
+        self.take_over(id, owner).await
     }
 
     async fn snapshots(&self, id: Vmid) -> Result<Vec<Snapshot>, ProviderError> {

@@ -8,13 +8,13 @@ use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 use crate::domain::{Gib, Mib, ObjectUid, OwnerMark, Vmid};
-use crate::providers::container_host::{GuestSummary, NodeSummary};
+use crate::providers::container_host::{GuestSummary, NodeSummary, Usage};
 use crate::providers::error::{ErrorKind, ProviderError};
 
 /// Tag that every container of ours has, for people.
 pub(super) const TAG: &str = "hostwright";
 /// What the tag with the owner's UID starts with.
-const TAG_UID_PREFIX: &str = "hw-";
+pub(super) const TAG_UID_PREFIX: &str = "hw-";
 /// First line of a container's description, for people.
 const DESCRIPTION_LINE: &str = "Managed by Hostwright. The next line says whose it is: keep it.";
 
@@ -29,6 +29,17 @@ fn number_of(value: &Value) -> Option<u64> {
         _ => return None,
     };
     (float >= 0.0).then_some(float as u64)
+}
+
+/// A number with its fraction, or a text that is one. Anything else, and what is no finite positive number, counts as
+/// absent.
+fn decimal<'de, D: Deserializer<'de>>(from: D) -> Result<Option<f64>, D::Error> {
+    let value = Value::deserialize(from)?;
+    let number = match &value {
+        Value::String(text) => text.trim().parse().ok(),
+        other => other.as_f64(),
+    };
+    Ok(number.filter(|number: &f64| number.is_finite() && *number >= 0.0))
 }
 
 pub(super) fn number<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u64>, D::Error> {
@@ -70,6 +81,29 @@ pub(super) struct ResourceRow {
     maxmem: Option<u64>,
     #[serde(default, deserialize_with = "number")]
     maxcpu: Option<u64>,
+    #[serde(default, deserialize_with = "decimal")]
+    cpu: Option<f64>,
+    #[serde(default, deserialize_with = "number")]
+    mem: Option<u64>,
+    #[serde(default, deserialize_with = "number")]
+    disk: Option<u64>,
+    #[serde(default, deserialize_with = "number")]
+    uptime: Option<u64>,
+}
+
+impl ResourceRow {
+    /// What a guest uses. Only one that runs has an uptime, and without statistics it is absent.
+    fn usage(&self) -> Option<Usage> {
+        let uptime_seconds = self.uptime.filter(|seconds| *seconds > 0)?;
+        // A fraction of all cores; rounding of the statistics may lift it above 1.
+        let cpu = self.cpu.unwrap_or_default().min(1.0) * 1000.0;
+        Some(Usage {
+            cpu_permille: cpu.round() as u32,
+            memory_bytes: self.mem.unwrap_or_default(),
+            disk_bytes: self.disk.unwrap_or_default(),
+            uptime_seconds,
+        })
+    }
 }
 
 /// A guest with what only this client needs to know.
@@ -132,6 +166,7 @@ impl Listing {
             .and_then(|number| i64::try_from(number).ok())
             .and_then(|number| Vmid::try_from(number).ok())
             .ok_or_else(|| strange("has a guest without a number"))?;
+        let usage = row.usage();
         let node = row.node.ok_or_else(|| strange("has a guest without a node"))?;
         let summary = GuestSummary {
             node,
@@ -144,7 +179,7 @@ impl Listing {
             owner_hint: row.tags.as_deref().and_then(owner_of_tags),
             memory: Mib::from_bytes(row.maxmem.unwrap_or_default()),
             lock: row.lock,
-            usage: None,
+            usage,
         };
         let guest = Guest {
             summary,
