@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use async_trait::async_trait;
 use jiff::Timestamp;
 
-use super::error::{ErrorKind, ProviderError};
+use super::error::ProviderError;
 use super::health::HealthCheck;
 use crate::domain::{Fqdn, OwnerMark};
 
@@ -31,6 +31,7 @@ pub struct ProxyHostSpec {
     /// The certificate; without one the host serves plain HTTP.
     pub certificate: Option<CertificateId>,
     /// Instead of the container visitors get this sentence, with status 503. The certificate is renewed all the same.
+    /// `Invalid` on writing when it is longer than the back-end takes; 350 characters always fit.
     pub notice: Option<String>,
 }
 
@@ -101,9 +102,7 @@ pub trait ReverseProxy: HealthCheck {
 
     /// Writes the owner's mark into a host that carries none and changes nothing else; fine when it carries this one,
     /// `Conflict` when it carries another.
-    async fn adopt_host(&self, _id: ProxyHostId, _owner: &OwnerMark) -> Result<(), ProviderError> {
-        Err(ProviderError::new(ErrorKind::Unexpected, "not built"))
-    }
+    async fn adopt_host(&self, id: ProxyHostId, owner: &OwnerMark) -> Result<(), ProviderError>;
 
     /// Enables or disables a host; no-op when it is so. `Conflict` when the mark is not `owner`'s.
     async fn set_enabled(

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use hostwright::domain::{Fqdn, OwnerMark};
 use hostwright::providers::gate::{Gate, Limits, NoMeter};
-use hostwright::providers::http::{HttpSettings, TlsTrust};
+use hostwright::providers::http::{HttpSettings, TlsTrust, client_builder};
 use hostwright::providers::nginx_proxy_manager::{KeyType, NginxProxyManager, NpmSettings, connect};
 use hostwright::providers::reverse_proxy::{CertificateId, ProxyHostId, ProxyHostSpec};
 use hostwright::providers::{ErrorKind, HealthCheck, ReverseProxy};
@@ -307,6 +307,198 @@ async fn enabling_is_idempotent() {
         );
     }
     assert_eq!(stage.calls("POST /api/nginx/proxy-hosts/*/disable"), 1);
+}
+
+/// What a visitor gets over plain HTTP: status, the header Retry-After, the page.
+async fn visit(stage: &Stage, host: &str, path: &str) -> (u16, Option<String>, String) {
+    let address = stage.sim.edge_addresses().0;
+    let client = client_builder(&TlsTrust::System).unwrap().build().unwrap();
+    let request = client.get(format!("http://{address}{path}")).header("host", host);
+    let response = request.send().await.unwrap();
+    let status = response.status().as_u16();
+    let wait = response
+        .headers()
+        .get("retry-after")
+        .map(|value| value.to_str().unwrap().to_owned());
+    (status, wait, response.text().await.unwrap())
+}
+
+#[tokio::test]
+async fn a_notice_is_shown_instead_of_the_site_and_taken_away_again() {
+    let stage = stage().await;
+    let proxy = &stage.proxy;
+    let plain = spec(&["a.example.com"], None);
+    let sentence = "Closed. '; } $host <b>\\ {{ id }} \u{633}\u{627}\u{6cc}\u{62a}";
+    let closed = ProxyHostSpec {
+        notice: Some(sentence.to_owned()),
+        ..plain.clone()
+    };
+    let host = proxy.create_host(&plain, &owner(1)).await.unwrap();
+    let own = "# of the hoster's\nclient_max_body_size 64m;";
+    let by_hand = json!({"advanced_config": own});
+    stage.sim.edit_host_by_hand(host.id.0, by_hand).unwrap();
+    assert_eq!(visit(&stage, "a.example.com", "/").await.0, 502);
+
+    let shut = proxy.update_host(host.id, &closed, &owner(1)).await.unwrap();
+    assert_eq!(
+        (&shut.spec, shut.deviates, &shut.problem),
+        (&closed, false, &None)
+    );
+    assert_eq!(proxy.find(&name("a.example.com")).await.unwrap().hosts, [shut]);
+    let (status, wait, page) = visit(&stage, "a.example.com", "/shop?x=1").await;
+    assert_eq!((status, wait.as_deref()), (503, Some("3600")));
+    assert!(page.contains("Closed.") && !page.contains("<b>"), "{page}");
+    let challenge = visit(&stage, "a.example.com", "/.well-known/acme-challenge/x").await;
+    assert_eq!(challenge.0, 502, "certificates are renewed all the same");
+
+    let before = stage.writes();
+    proxy.update_host(host.id, &closed, &owner(1)).await.unwrap();
+    assert_eq!(stage.writes(), before);
+    for enabled in [false, true] {
+        proxy.set_enabled(host.id, enabled, &owner(1)).await.unwrap();
+        let found = &proxy.find(&name("a.example.com")).await.unwrap().hosts[0];
+        assert_eq!((found.enabled, &found.spec), (enabled, &closed));
+        let expected = if enabled { 503 } else { 200 };
+        assert_eq!(visit(&stage, "a.example.com", "/").await.0, expected);
+    }
+    let open = proxy.update_host(host.id, &plain, &owner(1)).await.unwrap();
+    assert_eq!((&open.spec, open.deviates), (&plain, false));
+    assert_eq!(stage.sim.hosts()[0]["advanced_config"], json!(own));
+    assert_eq!(visit(&stage, "a.example.com", "/").await.0, 502);
+}
+
+#[tokio::test]
+async fn a_disabled_host_shows_its_notice_once_it_is_enabled() {
+    let stage = stage().await;
+    let proxy = &stage.proxy;
+    let mut wanted = spec(&["a.example.com"], None);
+    let host = proxy.create_host(&wanted, &owner(1)).await.unwrap();
+    proxy.set_enabled(host.id, false, &owner(1)).await.unwrap();
+    wanted.notice = Some("Closed.".to_owned());
+    let updated = proxy.update_host(host.id, &wanted, &owner(1)).await.unwrap();
+    assert_eq!(
+        (updated.enabled, &updated.spec, updated.deviates),
+        (false, &wanted, false)
+    );
+    assert_eq!(
+        visit(&stage, "a.example.com", "/").await.0,
+        200,
+        "the proxy's own page"
+    );
+    proxy.set_enabled(host.id, true, &owner(1)).await.unwrap();
+    assert_eq!(visit(&stage, "a.example.com", "/").await.0, 503);
+
+    wanted.domains = names(&["b.example.com"]);
+    let born_shut = proxy.create_host(&wanted, &owner(1)).await.unwrap();
+    assert_eq!((&born_shut.spec, born_shut.deviates), (&wanted, false));
+    assert_eq!(visit(&stage, "b.example.com", "/").await.0, 503);
+}
+
+#[tokio::test]
+async fn a_notice_that_somebody_changed_is_repaired_and_one_too_long_is_refused() {
+    let stage = stage().await;
+    let proxy = &stage.proxy;
+    let mut wanted = spec(&["a.example.com"], None);
+    wanted.notice = Some("Closed.".to_owned());
+    let host = proxy.create_host(&wanted, &owner(1)).await.unwrap();
+    let text = stage.sim.hosts()[0]["advanced_config"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let changed = json!({"advanced_config": text.replace("Closed.", "Open!")});
+    stage.sim.edit_host_by_hand(host.id.0, changed).unwrap();
+    let found = &proxy.find(&name("a.example.com")).await.unwrap().hosts[0];
+    assert_eq!(found.spec.notice.as_deref(), Some("Open!"));
+    let repaired = proxy.update_host(host.id, &wanted, &owner(1)).await.unwrap();
+    assert_eq!(repaired.spec, wanted);
+    assert_eq!(stage.sim.hosts()[0]["advanced_config"], json!(text));
+
+    let before = stage.writes();
+    wanted.notice = Some("x".repeat(5_000));
+    let error = proxy.update_host(host.id, &wanted, &owner(1)).await.unwrap_err();
+    assert_eq!((error.kind(), stage.writes()), (ErrorKind::Invalid, before));
+}
+
+#[tokio::test]
+async fn a_lost_answer_to_a_notice_is_found_again() {
+    let stage = stage().await;
+    let proxy = &stage.proxy;
+    let mut wanted = spec(&["a.example.com"], None);
+    let host = proxy.create_host(&wanted, &owner(1)).await.unwrap();
+    for notice in [Some("Closed.".to_owned()), None] {
+        wanted.notice = notice;
+        stage.fault("PUT", "/proxy-hosts/", Trouble::CutAfter);
+        let error = proxy.update_host(host.id, &wanted, &owner(1)).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Ambiguous);
+        let before = stage.writes();
+        let again = proxy.update_host(host.id, &wanted, &owner(1)).await.unwrap();
+        assert_eq!((&again.spec, again.deviates), (&wanted, false));
+        assert_eq!(stage.writes(), before, "the read shows that it has happened");
+    }
+}
+
+#[tokio::test]
+async fn adopting_puts_the_mark_in_and_changes_nothing_else() {
+    let stage = stage().await;
+    let proxy = &stage.proxy;
+    let id = stage
+        .sim
+        .add_foreign_host(&["shop.example.com"], "10.0.0.5", 8080)
+        .unwrap();
+    let by_hand =
+        json!({"meta": {"note": "ask Jane"}, "caching_enabled": true, "advanced_config": "set $x 1;"});
+    stage.sim.edit_host_by_hand(id, by_hand).unwrap();
+    let mut before = stage.sim.hosts().remove(0);
+    let id = ProxyHostId(id);
+    stage.fault("PUT", "/proxy-hosts/", Trouble::CutAfter);
+    let lost = proxy.adopt_host(id, &owner(1)).await.unwrap_err();
+    assert_eq!(lost.kind(), ErrorKind::Ambiguous);
+    proxy.adopt_host(id, &owner(1)).await.unwrap();
+    assert_eq!(
+        stage.calls("PUT /api/nginx/proxy-hosts/*"),
+        1,
+        "fine when it is so"
+    );
+    let mut after = stage.sim.hosts().remove(0);
+    assert_eq!(after["meta"]["hostwright"], json!(owner(1).to_string()));
+    before["meta"]["hostwright"] = after["meta"]["hostwright"].clone();
+    for host in [&mut before, &mut after] {
+        host.as_object_mut().unwrap().remove("modified_on");
+    }
+    assert_eq!(after, before);
+
+    let writes = stage.writes();
+    let error = proxy.adopt_host(id, &owner(2)).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Conflict);
+    let unreadable = json!({"meta": {"hostwright": "somebody"}});
+    stage.sim.edit_host_by_hand(id.0, unreadable).unwrap();
+    let error = proxy.adopt_host(id, &owner(2)).await.unwrap_err();
+    assert_eq!((error.kind(), stage.writes()), (ErrorKind::Conflict, writes));
+    let gone = proxy.adopt_host(ProxyHostId(99), &owner(1)).await.unwrap_err();
+    assert_eq!(gone.kind(), ErrorKind::NotFound);
+}
+
+#[tokio::test]
+async fn certificates_tell_their_end() {
+    let stage = stage().await;
+    let made = stage
+        .proxy
+        .request_certificate(&names(&["a.example.com"]))
+        .await
+        .unwrap();
+    let end = made.expires_at.unwrap();
+    let days = (end.as_second() - jiff::Timestamp::now().as_second()) / 86_400;
+    assert!((89..=90).contains(&days), "{end}");
+    assert_eq!(
+        stage
+            .proxy
+            .find(&name("a.example.com"))
+            .await
+            .unwrap()
+            .certificates,
+        [made.clone()]
+    );
+    assert_eq!(stage.proxy.survey().await.unwrap().certificates, [made]);
 }
 
 #[tokio::test]

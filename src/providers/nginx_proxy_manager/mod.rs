@@ -1,12 +1,13 @@
 //! Nginx Proxy Manager 2.15 as a [`ReverseProxy`].
 //!
 //! `login` keeps the token, `client` makes a call and tells its answers apart, `certificates` keeps
-//! certificate requests in line, `wire` is the JSON. A host's owner is kept in its free `meta` object;
+//! certificate requests in line, `notice` writes the page of a suspended site, `wire` is the JSON. A host's owner is kept in its free `meta` object;
 //! certificates have no place for a mark (the program overwrites the name of automatic ones).
 
 mod certificates;
 mod client;
 mod login;
+mod notice;
 mod wire;
 
 use std::collections::BTreeSet;
@@ -15,12 +16,12 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use secrecy::SecretString;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use self::certificates::Requests;
 use self::client::Client;
 use self::login::LogInState;
-use self::wire::{HostRow, host_body, new_meta};
+use self::wire::{HostRow, host_body, new_config, new_meta};
 use super::error::{ErrorKind, ProviderError};
 use super::gate::Gate;
 use super::health::{Health, HealthCheck};
@@ -183,8 +184,12 @@ impl ReverseProxy for NginxProxyManager {
 
     async fn create_host(&self, spec: &ProxyHostSpec, owner: &OwnerMark) -> Result<ProxyHost, ProviderError> {
         checked(spec)?;
-        let call = Call::write("npm.host.create", Method::POST, PATH)
-            .body(Body::Json(host_body(spec, new_meta(owner))));
+        let config = new_config(spec)?;
+        let call = Call::write("npm.host.create", Method::POST, PATH).body(Body::Json(host_body(
+            spec,
+            new_meta(owner),
+            config,
+        )));
         let created: HostRow = self.client.json(call).await?;
         // The answer is from before nginx has tried the configuration: only a later read shows a fault.
         let row = self.host(ProxyHostId(created.id)).await.map_err(after_write)?;
@@ -200,15 +205,31 @@ impl ReverseProxy for NginxProxyManager {
         checked(spec)?;
         let row = self.owned(id, owner).await?;
         let meta = row.meta_with(owner);
+        let config = row.config_with(spec.notice.as_deref())?;
         let current = row.into_host();
         if current.spec == *spec && !current.deviates {
             return Ok(current);
         }
         let call = Call::write("npm.host.update", Method::PUT, format!("{PATH}/{}", id.0))
-            .body(Body::Json(host_body(spec, meta)));
+            .body(Body::Json(host_body(spec, meta, config)));
         // Unlike a create's, this answer is read back by the program itself after its nginx test.
         let row: HostRow = self.client.json(call).await?;
         Ok(row.into_host())
+    }
+
+    async fn adopt_host(&self, id: ProxyHostId, owner: &OwnerMark) -> Result<(), ProviderError> {
+        let row = self.host(id).await?;
+        if row.is_marked() {
+            return match row.mark().as_ref() == Some(owner) {
+                true => Ok(()),
+                false => Err(foreign(id)),
+            };
+        }
+        // PUT leaves every field alone that it does not name.
+        let body = json!({"meta": row.adopted_meta(owner)});
+        let call =
+            Call::write("npm.host.adopt", Method::PUT, format!("{PATH}/{}", id.0)).body(Body::Json(body));
+        self.client.json::<Value>(call).await.map(|_| ())
     }
 
     async fn set_enabled(

@@ -10,7 +10,9 @@ use jiff::tz::TimeZone;
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value, json};
 
+use super::notice::Config;
 use crate::domain::{Fqdn, OwnerMark};
+use crate::providers::error::ProviderError;
 use crate::providers::reverse_proxy::{Certificate, CertificateId, ProxyHost, ProxyHostId, ProxyHostSpec};
 
 /// Key in a host's free `meta` object under which the owner's mark is kept.
@@ -39,6 +41,13 @@ fn flag<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
 
 fn names<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
     Ok(Option::<Vec<String>>::deserialize(deserializer)?.unwrap_or_default())
+}
+
+fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    Ok(match Value::deserialize(deserializer)? {
+        Value::String(text) => text,
+        _ => String::new(),
+    })
 }
 
 fn object<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Map<String, Value>, D::Error> {
@@ -124,6 +133,8 @@ pub(super) struct HostRow {
     pub(super) enabled: bool,
     #[serde(default, deserialize_with = "object")]
     meta: Map<String, Value>,
+    #[serde(default, deserialize_with = "text")]
+    advanced_config: String,
     /// Present only with `expand=certificate`: `Some(false)` when the id leads nowhere.
     #[serde(default, rename = "certificate", deserialize_with = "presence")]
     certificate_exists: Option<bool>,
@@ -154,6 +165,27 @@ impl HostRow {
     /// nginx' refusal to load it.
     pub(super) fn nginx_refused(&self) -> bool {
         self.meta.get("nginx_online") == Some(&Value::Bool(false))
+    }
+
+    /// Something is kept at the place of the mark, readable or not: somebody's, unless it is `mark`.
+    pub(super) fn is_marked(&self) -> bool {
+        self.meta.contains_key(MARK_KEY)
+    }
+
+    /// The whole of `meta` with the owner's mark, for a host that shall be nothing but marked.
+    pub(super) fn adopted_meta(&self, owner: &OwnerMark) -> Map<String, Value> {
+        let mut meta = self.meta.clone();
+        meta.insert(MARK_KEY.to_owned(), Value::String(owner.to_string()));
+        meta
+    }
+
+    /// The text for `advanced_config` that shows `notice` or none; `None` when it is so.
+    ///
+    /// # Errors
+    /// `Invalid` when the notice is longer than nginx takes.
+    pub(super) fn config_with(&self, notice: Option<&str>) -> Result<Option<String>, ProviderError> {
+        let text = Config::read(&self.advanced_config).with(notice)?;
+        Ok((text != self.advanced_config).then_some(text))
     }
 
     /// `meta` for an update: PUT replaces the object, so that everything foreign in it is sent back.
@@ -191,6 +223,7 @@ impl HostRow {
         let port = u16::try_from(self.forward_port).ok().filter(|port| *port > 0);
         let certificate = (self.certificate_id > 0).then_some(CertificateId(self.certificate_id));
         let secure = certificate.is_some();
+        let config = Config::read(&self.advanced_config);
         let as_implied = domains.len() == self.domain_names.len()
             && address.is_some()
             && port.is_some()
@@ -199,6 +232,7 @@ impl HostRow {
             && self.http2_support == secure
             && self.allow_websocket_upgrade
             && self.block_exploits
+            && config.intact
             && (self.tested() || !self.enabled);
         ProxyHost {
             id: ProxyHostId(self.id),
@@ -211,7 +245,7 @@ impl HostRow {
                 forward_address: address.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
                 forward_port: port.unwrap_or_default(),
                 certificate,
-                notice: None,
+                notice: config.notice,
             },
         }
     }
@@ -241,10 +275,10 @@ fn contains(names: &[String], domain: &Fqdn) -> bool {
 }
 
 /// The settings of a host that are ours, in exact types. `enabled` is not among them: only its own end
-/// points change what nginx serves.
-pub(super) fn host_body(spec: &ProxyHostSpec, meta: Map<String, Value>) -> Value {
+/// points change what nginx serves. `config` is for `advanced_config`, when that shall change.
+pub(super) fn host_body(spec: &ProxyHostSpec, meta: Map<String, Value>, config: Option<String>) -> Value {
     let secure = spec.certificate.is_some();
-    json!({
+    let mut body = json!({
         "domain_names": spec.domains.iter().map(Fqdn::as_str).collect::<Vec<_>>(),
         "forward_scheme": "http",
         "forward_host": upstream(spec.forward_address),
@@ -255,7 +289,11 @@ pub(super) fn host_body(spec: &ProxyHostSpec, meta: Map<String, Value>) -> Value
         "allow_websocket_upgrade": true,
         "block_exploits": true,
         "meta": meta,
-    })
+    });
+    if let (Some(config), Some(body)) = (config, body.as_object_mut()) {
+        body.insert("advanced_config".to_owned(), Value::String(config));
+    }
+    body
 }
 
 /// An address as nginx takes it in an upstream's URL.
@@ -269,6 +307,17 @@ fn upstream(address: IpAddr) -> String {
 /// `meta` of a new host.
 pub(super) fn new_meta(owner: &OwnerMark) -> Map<String, Value> {
     Map::from_iter([(MARK_KEY.to_owned(), Value::String(owner.to_string()))])
+}
+
+/// `advanced_config` of a new host.
+///
+/// # Errors
+/// `Invalid` when the notice is longer than nginx takes.
+pub(super) fn new_config(spec: &ProxyHostSpec) -> Result<Option<String>, ProviderError> {
+    let notice = spec.notice.as_deref();
+    notice
+        .map(|notice| Config::read("").with(Some(notice)))
+        .transpose()
 }
 
 /// A certificate. `meta` is left out on purpose: for uploaded ones it holds the private key in clear.
@@ -423,6 +472,20 @@ mod tests {
         let host = row(json!({"meta": {}})).into_host();
         assert!(host.deviates && host.problem.is_some());
         assert!(!row(json!({"meta": {}, "enabled": false})).into_host().deviates);
+    }
+
+    #[test]
+    fn text_of_a_hosters_own_does_not_deviate_and_a_changed_notice_does() {
+        let closed = row(json!({})).config_with(Some("Closed.")).unwrap().unwrap();
+        let texts = [(json!(null), None, false), (json!("set $x 1;"), None, false)];
+        let ours = [
+            (json!(closed), Some("Closed."), false),
+            (json!(closed.replace("3600", "1")), None, true),
+        ];
+        for (text, notice, deviates) in texts.into_iter().chain(ours) {
+            let host = row(json!({"advanced_config": text})).into_host();
+            assert_eq!((host.spec.notice.as_deref(), host.deviates), (notice, deviates));
+        }
     }
 
     #[test]

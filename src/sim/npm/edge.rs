@@ -1,4 +1,4 @@
-//! What visitors get: the pages of the WordPress behind a host, or those of the proxy.
+//! What visitors get: the pages of the WordPress behind a host, those of the proxy, or what a host's own text says.
 
 use std::net::Ipv4Addr;
 use std::sync::Arc;
@@ -6,9 +6,10 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::State as Shared;
-use axum::http::{HeaderMap, HeaderValue, Response, StatusCode, Uri, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, Uri, header};
 
 use super::Program;
+use super::nginx::Canned;
 use crate::sim::directory::Installed;
 
 /// The page for names that no host answers for.
@@ -68,6 +69,9 @@ async fn serve(Shared(port): Shared<Arc<Port>>, uri: Uri, headers: HeaderMap) ->
     if !port.tls && conf.ssl_forced && conf.certificate.is_some() {
         return redirect(301, &format!("https://{host}{uri}"), MOVED);
     }
+    if let Some(canned) = conf.text.answer(uri.path()) {
+        return by_itself(canned);
+    }
     match upstream(&port.program, &conf.forward_host) {
         None => page(502, BAD_GATEWAY),
         Some(installed) => wordpress(&installed, &host, uri.path(), port.tls),
@@ -95,6 +99,19 @@ fn wordpress(installed: &Installed, host: &str, path: &str, tls: bool) -> Respon
         (true, "/") => page(200, FRONT_PAGE),
         (true, _) => page(404, NOT_FOUND),
     }
+}
+
+/// What nginx answers without asking anybody.
+fn by_itself(canned: Canned) -> Response<Body> {
+    let mut response = Response::new(Body::from(canned.body));
+    *response.status_mut() = StatusCode::from_u16(canned.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let kind = (header::CONTENT_TYPE.as_str().to_owned(), canned.content_type);
+    for (name, value) in canned.headers.into_iter().chain([kind]) {
+        if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
+            response.headers_mut().append(name, value);
+        }
+    }
+    response
 }
 
 fn page(status: u16, body: &'static str) -> Response<Body> {

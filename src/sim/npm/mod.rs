@@ -7,6 +7,7 @@ mod api;
 mod certificates;
 mod edge;
 mod hosts;
+mod nginx;
 mod rows;
 mod schema;
 mod state;

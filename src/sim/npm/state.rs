@@ -11,23 +11,7 @@ use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::rows::{Certificate, Fault, Host, Token, User, now};
-use super::{AcmeMode, NpmOptions};
-
-/// Directives with which a test's `advanced_config` may begin; anything else is a mistake for nginx.
-const DIRECTIVES: [&str; 12] = [
-    "#",
-    "add_header",
-    "allow",
-    "client_max_body_size",
-    "deny",
-    "gzip",
-    "include",
-    "location",
-    "proxy_read_timeout",
-    "proxy_set_header",
-    "return",
-    "set",
-];
+use super::{AcmeMode, NpmOptions, nginx};
 
 /// One host's file.
 #[derive(Clone)]
@@ -36,6 +20,7 @@ pub(super) struct Conf {
     pub(super) forward_host: String,
     pub(super) certificate: Option<u64>,
     pub(super) ssl_forced: bool,
+    pub(super) text: nginx::Text,
     complaint: Option<String>,
 }
 
@@ -189,14 +174,14 @@ impl State {
     }
 
     fn conf_of(&self, host: &Host) -> Conf {
-        let first = host.advanced_config.split_whitespace().next();
-        let unknown = first.filter(|word| !DIRECTIVES.iter().any(|known| word.starts_with(known)));
+        let read = nginx::Text::read(&host.advanced_config);
         Conf {
             names: host.domain_names.clone(),
             forward_host: host.forward_host.clone(),
             certificate: self.certificate(host.certificate_id, None).ok().map(|row| row.id),
             ssl_forced: host.ssl_forced,
-            complaint: unknown.map(|word| format!("unknown directive \"{word}\"")),
+            complaint: read.as_ref().err().cloned(),
+            text: read.unwrap_or_default(),
         }
     }
 
