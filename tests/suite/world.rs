@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use hostwright::api::{
-    DnsZone, DnsZoneStatus, Plan, Provider, ProviderStatus, WordPressSite, WordPressSiteStatus,
+    DnsZone, DnsZoneStatus, Phase, Plan, Provider, ProviderStatus, WordPressSite, WordPressSiteStatus,
 };
 use hostwright::controllers::operator::{self, Settings};
 use hostwright::controllers::runner::Pace;
@@ -337,9 +337,7 @@ impl World {
             }
             world.apply(&object).await;
         }
-        world
-            .apply(&plan(&world.plan(), &world.pool, 2048, 20, true))
-            .await;
+        world.apply(&world.manifest_of_plan()).await;
         world
     }
 
@@ -611,6 +609,50 @@ impl World {
         .await
     }
 
+    /// Waits until a site has come to a phase and its conditions speak of the present spec; returns the whole status.
+    pub async fn wait_for_phase(&self, name: &str, phase: Phase) -> WordPressSiteStatus {
+        eventually(&format!("{name} is {phase:?}"), || async {
+            let site = self.sites().get(name).await.unwrap();
+            let status = site.status.unwrap_or_default();
+            let current = status.observed_generation == site.metadata.generation && status.tasks.is_empty();
+            let said = |reason: &str| {
+                let of = |c: &&k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition| c.type_ == "Ready";
+                status
+                    .conditions
+                    .iter()
+                    .find(of)
+                    .is_some_and(|c| c.reason == reason)
+            };
+            let arrived = match phase {
+                Phase::Running => said("Ready"),
+                Phase::Stopped | Phase::Suspended => said(&format!("{phase:?}")),
+                _ => true,
+            };
+            match current && arrived && status.phase == Some(phase) {
+                true => Ok(status),
+                false => Err(format!("{status:?}")),
+            }
+        })
+        .await
+    }
+
+    /// Waits until a site's status is as asked.
+    pub async fn wait_for_status(
+        &self,
+        name: &str,
+        what: &str,
+        holds: impl Fn(&WordPressSiteStatus) -> bool,
+    ) -> WordPressSiteStatus {
+        eventually(&format!("{name}: {what}"), || async {
+            let status = self.status(name).await;
+            match holds(&status) {
+                true => Ok(status),
+                false => Err(format!("{status:?}")),
+            }
+        })
+        .await
+    }
+
     /// Asks for a site's deletion.
     pub async fn delete(&self, name: &str) {
         self.sites().delete(name, &DeleteParams::default()).await.unwrap();
@@ -695,6 +737,11 @@ impl World {
             .into_iter()
             .filter(|object| object["kind"] == kind && object["metadata"]["name"] == name);
         found.next().unwrap()
+    }
+
+    /// The world's Plan as it was applied at the start.
+    pub fn manifest_of_plan(&self) -> Value {
+        plan(&self.plan(), &self.pool, 2048, 20, true)
     }
 
     /// Status of one of the world's Providers.

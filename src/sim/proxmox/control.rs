@@ -268,9 +268,13 @@ impl ProxmoxSim {
         self.act(|state| power::switch_off(state, vmid));
     }
 
-    /// Starts a container, behind the API's back.
+    /// Starts a container as a person does who presses the button: what high availability manages is left to it.
     pub fn start_container(&self, vmid: u32) {
-        self.act(|state| power::switch_on(state, vmid));
+        self.act(|state| {
+            if ha::request(state, vmid, "started", 0).is_err() {
+                power::switch_on(state, vmid);
+            }
+        });
     }
 
     /// Destroys a container with its snapshots, volumes and place in high availability, as a person does.

@@ -4,6 +4,7 @@
 mod asked_passes;
 mod conflicts;
 mod crowd;
+mod day_two;
 mod deletions;
 mod golden_template;
 mod high_availability;
