@@ -148,6 +148,8 @@ pub struct Container {
     /// [`ContainerHost::configure`] would change them. The network is that of its own address: whether the address is
     /// the right one, and the host name, are the caller's to compare. `false` for what carries no mark.
     pub deviates: bool,
+    /// What it uses, if it runs.
+    pub usage: Option<Usage>,
     /// Its place in the high-availability management, if it has one.
     pub high_availability: Option<HighAvailability>,
 }

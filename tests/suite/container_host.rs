@@ -217,6 +217,7 @@ async fn a_container_lives_from_create_to_destroy(version: PveVersion) {
         disk: Gib(20),
         swap: Mib(512),
         deviates: false,
+        usage: made.usage,
         high_availability: None,
     };
     assert_eq!(made, expected);

@@ -16,6 +16,7 @@ pub mod settled;
 mod site;
 #[cfg(test)]
 mod tests;
+mod usage;
 mod verdict;
 
 use std::collections::HashMap;

@@ -420,12 +420,15 @@ async fn steady(status: &WordPressSiteStatus, resolved: &Resolved) -> Steady {
     let served = settled::is_served(&terms.owner, &reservation, terms.wishes.served(), &proxy);
     let named = settled::is_named(&terms.owner, &terms.record(&reservation.host), &records);
     match (runs, served, named) {
-        (true, true, true) => Steady::Agrees {
-            node: survey
-                .guests
-                .get(&reservation.vmid)
-                .map(|guest| guest.node.clone()),
-        },
+        (true, true, true) => {
+            let guest = survey.guests.get(&reservation.vmid);
+            let certificate = proxy.certificates.get(&reservation.host);
+            Steady::Agrees {
+                node: guest.map(|guest| guest.node.clone()),
+                usage: guest.and_then(|guest| guest.usage),
+                expires_at: certificate.and_then(|certificate| certificate.expires_at),
+            }
+        }
         (false, _, _) => Steady::Differs("the container".to_owned()),
         (_, false, _) => Steady::Differs("the proxy host".to_owned()),
         _ => Steady::Differs("the record".to_owned()),

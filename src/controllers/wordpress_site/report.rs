@@ -29,6 +29,8 @@ pub fn status(
     let mut status = subject.status.clone();
     status.observed_generation = generation;
     status.node = verdict.node.clone();
+    status.usage = verdict.usage.clone();
+    status.certificate = verdict.certificate.clone();
     if verdict.unchanged {
         status.conditions = confirmed(&subject.status.conditions, verdict, generation, now);
         return status;

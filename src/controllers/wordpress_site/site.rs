@@ -14,7 +14,7 @@ use crate::controllers::fact::Fact;
 use crate::controllers::ledger::Taken;
 use crate::domain::{AddressPool, DnsLabel, Email, Fqdn, Gib, OwnerMark, Vmid, VmidRange};
 use crate::providers::container_host::{
-    Container, ContainerSettings, ContainerSpec, HaState, Snapshot, Survey, TaskRecord, TaskState,
+    Container, ContainerSettings, ContainerSpec, HaState, Snapshot, Survey, TaskRecord, TaskState, Usage,
 };
 use crate::providers::dns_host::{Record, RecordSpec, ZoneId};
 use crate::providers::edge::Page;
@@ -222,6 +222,10 @@ pub enum Steady {
     Agrees {
         /// The node that the container is on.
         node: Option<String>,
+        /// What it uses.
+        usage: Option<Usage>,
+        /// End of the certificate.
+        expires_at: Option<Timestamp>,
     },
     /// Something differs, in these words; precise reads must tell.
     Differs(String),

@@ -1,7 +1,9 @@
 //! What the planner says about a site, part by part.
 
 use crate::api::condition::{Finding, State, is_true, kinds, reasons};
-use crate::api::{Phase, SiteResources, SiteRestart, SiteTask, WordPressSiteStatus};
+use crate::api::{
+    Phase, SiteCertificate, SiteResources, SiteRestart, SiteTask, SiteUsage, WordPressSiteStatus,
+};
 use crate::controllers::judgement::{Block, Stage, Summary, reason_of};
 use crate::providers::{ErrorKind, ProviderError};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -53,6 +55,10 @@ pub struct Verdict {
     pub restart: Option<SiteRestart>,
     /// The restart that was carried out last, or was not needed.
     pub restarted_at: Option<Time>,
+    /// What the container uses, for people.
+    pub usage: Option<SiteUsage>,
+    /// The certificate of the site's own name.
+    pub certificate: Option<SiteCertificate>,
     /// Findings on which nothing else hangs.
     pub notes: Vec<Finding>,
     /// What the site says when all is good.
@@ -97,6 +103,8 @@ impl Verdict {
             resources: status.resources,
             restart: status.restart.clone(),
             restarted_at: status.restarted_at.clone(),
+            usage: status.usage.clone(),
+            certificate: status.certificate.clone(),
             notes: Vec::new(),
             up: UP_MESSAGE,
         }

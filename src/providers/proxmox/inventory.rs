@@ -144,6 +144,7 @@ impl Proxmox {
                 deviates: self.deviates(id, &config),
                 cores: config.number("cores").or(processors).unwrap_or_default(),
                 disk: config.disk(),
+                usage: status.usage(),
                 high_availability,
                 lock: config.text("lock").map(str::to_owned).or(status.lock),
             })

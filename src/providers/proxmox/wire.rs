@@ -92,18 +92,22 @@ pub(super) struct ResourceRow {
 }
 
 impl ResourceRow {
-    /// What a guest uses. Only one that runs has an uptime, and without statistics it is absent.
     fn usage(&self) -> Option<Usage> {
-        let uptime_seconds = self.uptime.filter(|seconds| *seconds > 0)?;
-        // A fraction of all cores; rounding of the statistics may lift it above 1.
-        let cpu = self.cpu.unwrap_or_default().min(1.0) * 1000.0;
-        Some(Usage {
-            cpu_permille: cpu.round() as u32,
-            memory_bytes: self.mem.unwrap_or_default(),
-            disk_bytes: self.disk.unwrap_or_default(),
-            uptime_seconds,
-        })
+        usage_of(self.uptime, self.cpu, self.mem, self.disk)
     }
+}
+
+/// What a guest uses. Only one that runs has an uptime, and without statistics it is absent.
+fn usage_of(uptime: Option<u64>, cpu: Option<f64>, mem: Option<u64>, disk: Option<u64>) -> Option<Usage> {
+    let uptime_seconds = uptime.filter(|seconds| *seconds > 0)?;
+    // A fraction of all cores; rounding of the statistics may lift it above 1.
+    let cpu = cpu.unwrap_or_default().min(1.0) * 1000.0;
+    Some(Usage {
+        cpu_permille: cpu.round() as u32,
+        memory_bytes: mem.unwrap_or_default(),
+        disk_bytes: disk.unwrap_or_default(),
+        uptime_seconds,
+    })
 }
 
 /// A guest with what only this client needs to know.
@@ -345,11 +349,24 @@ pub(super) struct CurrentStatus {
     pub(super) lock: Option<String>,
     #[serde(default, deserialize_with = "number")]
     pub(super) cpus: Option<u64>,
+    #[serde(default, deserialize_with = "decimal")]
+    cpu: Option<f64>,
+    #[serde(default, deserialize_with = "number")]
+    mem: Option<u64>,
+    #[serde(default, deserialize_with = "number")]
+    disk: Option<u64>,
+    #[serde(default, deserialize_with = "number")]
+    uptime: Option<u64>,
     #[serde(default)]
     pub(super) ha: HaView,
 }
 
 impl CurrentStatus {
+    /// What the container uses at the moment.
+    pub(super) fn usage(&self) -> Option<Usage> {
+        usage_of(self.uptime, self.cpu, self.mem, self.disk)
+    }
+
     /// # Errors
     /// `Unexpected` for a state that is neither of the two that the schema knows.
     pub(super) fn running(&self, id: Vmid) -> Result<bool, ProviderError> {

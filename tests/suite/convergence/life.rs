@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use super::gate::SERVICE;
-use super::living::{Living, is_gone, is_ready, objects};
+use super::living::{Living, is_gone, objects};
 use super::place::{Place, Running};
 use super::wire::{Point, Touched, Trouble, is_write};
 
@@ -187,11 +187,15 @@ impl<L: Living> Life<'_, L> {
         asked.map(drop).map_err(|error| error.to_string())
     }
 
-    async fn wait_ready(&self, generation: i64) -> Result<(), String> {
-        let ready = |object: Option<&L::Object>| {
-            is_ready::<L>(object) && object.is_some_and(|object| object.meta().generation >= Some(generation))
+    async fn wait_arrived(&self, changed: bool) -> Result<(), String> {
+        let living = &self.place.living;
+        let generation = Some(1 + i64::from(changed));
+        let arrived = |object: Option<&L::Object>| {
+            object.is_some_and(|object| {
+                living.has_arrived(object, changed) && object.meta().generation >= generation
+            })
         };
-        self.place.wait_until(self.name, "Ready", ready).await
+        self.place.wait_until(self.name, "as asked", arrived).await
     }
 
     async fn wait_gone(&self) -> Result<(), String> {
@@ -206,7 +210,7 @@ impl<L: Living> Life<'_, L> {
         let begun = Instant::now();
         self.rests_after_restart(false).await?;
         self.story.took("restart", begun);
-        if L::CHANGES {
+        if self.place.living.changes() {
             let begun = Instant::now();
             self.change(case.on(Road::Change)).await?;
             self.story.took("change", begun);
@@ -224,10 +228,10 @@ impl<L: Living> Life<'_, L> {
         let touched = self.arm(mishap);
         self.apply(false).await?;
         if let (Some(mishap), Some(touched)) = (mishap, touched) {
-            let met = either(touched, self.wait_ready(1)).await?.is_some();
+            let met = either(touched, self.wait_arrived(false)).await?.is_some();
             self.note(Road::Create, mishap, met).await;
         }
-        self.wait_ready(1).await?;
+        self.wait_arrived(false).await?;
         self.story.create = self.place.wire.points();
         self.is_whole(false).await
     }
@@ -239,10 +243,10 @@ impl<L: Living> Life<'_, L> {
         let touched = self.arm(mishap);
         self.apply(true).await?;
         if let (Some(mishap), Some(touched)) = (mishap, touched) {
-            let met = either(touched, self.wait_ready(2)).await?.is_some();
+            let met = either(touched, self.wait_arrived(true)).await?.is_some();
             self.note(Road::Change, mishap, met).await;
         }
-        self.wait_ready(2).await?;
+        self.wait_arrived(true).await?;
         self.story.change = self.place.wire.points();
         self.is_whole(true).await
     }
@@ -267,7 +271,7 @@ impl<L: Living> Life<'_, L> {
         self.apply(changed).await?;
         let release = match touched {
             None => None,
-            Some(touched) => either(touched, self.wait_ready(1 + i64::from(changed))).await?,
+            Some(touched) => either(touched, self.wait_arrived(changed)).await?,
         };
         if release.is_some() {
             self.story.met.insert((road, mishap.clone()));

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use hostwright::api::condition::kinds;
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
-use kube::{Api, Resource, ResourceExt};
+use kube::{Api, Resource};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -28,7 +28,12 @@ pub trait Living: Clone + Send + Sync + 'static {
     /// The kind's label in metrics.
     const KIND: &'static str;
     /// Whether its lives have a change of the spec in them.
-    const CHANGES: bool;
+    fn changes(&self) -> bool;
+
+    /// Whether the object has come to what its spec asks, before its change or after it.
+    fn has_arrived(&self, object: &Self::Object, _changed: bool) -> bool {
+        is_ready::<Self>(Some(object))
+    }
 
     fn conditions(object: &Self::Object) -> Vec<Condition>;
 
@@ -36,7 +41,7 @@ pub trait Living: Clone + Send + Sync + 'static {
     fn manifest(&self, world: &World, name: &str, changed: bool) -> Value;
 
     /// Puts things of other people into a new world.
-    fn inhabit(&self, world: &World);
+    async fn inhabit(&self, world: &World);
 
     /// Puts things of other people beside an object that is to come.
     fn move_in(&self, world: &World, name: &str) -> Self::Neighbours;
@@ -91,7 +96,7 @@ pub fn is_gone<T>(object: Option<&T>) -> bool {
 
 /// The object in words.
 pub fn shown<L: Living>(object: &L::Object) -> String {
-    format!("{:?} {:?}", object.finalizers(), L::conditions(object))
+    format!("{object:?}")
 }
 
 /// A check of a station.

@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 use life::{Case, Mishap, Road, Story, live};
 use living::Living;
 use place::Place;
-use sites::Sites;
+use sites::{Sites, Tale};
 use wire::{Point, Trouble};
 use zones::{Vendor, Zones};
 
@@ -49,13 +49,39 @@ fn locked(tally: &Shared) -> MutexGuard<'_, Tally> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whatever_is_killed_or_lost_the_end_is_the_same() {
     // Two cores are busy with four.
-    converge("fast", Sites, Duration::ZERO, 4, every_point).await;
+    converge("fast", Sites(Tale::Plain), Duration::ZERO, 4, every_point).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whatever_is_killed_while_tasks_run_the_end_is_the_same() {
     // They wait most of the time.
-    converge("slow", Sites, SLOW, 6, writes_and_their_beginnings).await;
+    let slow = Sites(Tale::Plain);
+    converge("slow", slow, SLOW, 6, writes_and_their_beginnings).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whatever_is_killed_or_lost_a_suspended_site_rests() {
+    let sites = Sites(Tale::Suspend);
+    converge("suspend", sites, Duration::ZERO, 4, every_point_of_the_change).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whatever_is_killed_or_lost_a_stopped_site_starts() {
+    let sites = Sites(Tale::Start);
+    converge("start", sites, Duration::ZERO, 4, every_point_of_the_change).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whatever_is_killed_or_lost_a_site_has_its_new_plan_and_one_restart() {
+    let sites = Sites(Tale::AnotherPlan);
+    converge(
+        "another plan",
+        sites,
+        Duration::ZERO,
+        4,
+        every_point_of_the_change,
+    )
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -94,7 +120,7 @@ async fn converge<L: Living>(
     let mut place = Place::new(living.clone(), time).await;
     let story = live(&mut place, "calm", &Case::default()).await.unwrap();
     tell(&format!("{title}, create"), &story.create);
-    if L::CHANGES {
+    if living.changes() {
         tell(&format!("{title}, change"), &story.change);
     }
     tell(&format!("{title}, delete"), &story.delete);
@@ -159,6 +185,14 @@ fn every_point(story: &Story) -> Vec<Case> {
         &mishaps(story.create.iter(), &cuts),
         &mishaps(story.change.iter(), &cuts),
     )
+}
+
+/// Every point of the change with every trouble: the rest is lived elsewhere.
+fn every_point_of_the_change(story: &Story) -> Vec<Case> {
+    let change = mishaps(story.change.iter(), &[Trouble::Crash, Trouble::Lose]);
+    let writes = story.change.iter().filter(|point| point.is_write());
+    let cuts = mishaps(writes, &[Trouble::Hold, Trouble::Crash]);
+    lives([&[], &change, &[]], &[], &cuts)
 }
 
 /// Every write, and the middle of every write, which begins a moment after the call before it.

@@ -84,7 +84,7 @@ impl<L: Living> Place<L> {
         let (news, seen) = watch::channel(Seen::new());
         let mut watching = JoinSet::new();
         watching.spawn(follow(objects::<L>(&world), news));
-        living.inhabit(&world);
+        living.inhabit(&world).await;
         let mut place = Self {
             living,
             world,

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use async_trait::async_trait;
-use hostwright::api::WordPressSite;
+use hostwright::api::{Phase, WordPressSite};
 use hostwright::sim::cloudflare::SimRecord;
 use hostwright::sim::proxmox::SimContainer;
 use hostwright::stage::CLOUDFLARE_ZONE;
@@ -11,14 +11,53 @@ use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::Api;
 use kube::ResourceExt;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::living::{Living, expect};
 use crate::world::World;
 
-/// Sites.
-#[derive(Clone)]
-pub struct Sites;
+/// Sites, and what happens to each after it is made.
+#[derive(Clone, Copy)]
+pub struct Sites(pub Tale);
+
+/// What happens to a site after it is made.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Tale {
+    /// Nothing.
+    Plain,
+    /// It is suspended.
+    Suspend,
+    /// It was asked to be stopped from its beginning, and is started.
+    Start,
+    /// It moves to a larger Plan without high availability, and is restarted.
+    AnotherPlan,
+}
+
+/// Time of the restart that is asked for.
+const RESTART: &str = "2026-11-21T10:00:00Z";
+
+impl Sites {
+    /// The phase that a site comes to.
+    fn phase(self, changed: bool) -> Phase {
+        match (self.0, changed) {
+            (Tale::Suspend, true) => Phase::Suspended,
+            (Tale::Start, false) => Phase::Stopped,
+            _ => Phase::Running,
+        }
+    }
+}
+
+/// Name of the larger Plan.
+fn large(world: &World) -> String {
+    format!("{}-large", world.plan())
+}
+
+/// Restarts that the container host was asked for and began.
+fn restarts(world: &World) -> u64 {
+    let calls = world.backends.proxmox_server.faults.calls();
+    let of = calls.iter().filter(|(call, _)| call.ends_with("/status/reboot"));
+    of.map(|(_, count)| count).sum()
+}
 
 #[async_trait]
 impl Living for Sites {
@@ -26,23 +65,66 @@ impl Living for Sites {
     type Neighbours = Neighbours;
 
     const KIND: &'static str = "WordPressSite";
-    const CHANGES: bool = false;
+
+    fn changes(&self) -> bool {
+        self.0 != Tale::Plain
+    }
+
+    fn has_arrived(&self, site: &WordPressSite, changed: bool) -> bool {
+        let phase = self.phase(changed);
+        let status = site.status.clone().unwrap_or_default();
+        let reason = match phase {
+            Phase::Stopped => "Stopped",
+            Phase::Suspended => "Suspended",
+            _ => "Ready",
+        };
+        let said = status.conditions.iter().any(|condition| {
+            condition.type_ == "Ready"
+                && condition.reason == reason
+                && condition.observed_generation == site.metadata.generation
+        });
+        let moved = self.0 != Tale::AnotherPlan
+            || !changed
+            || (status
+                .resources
+                .is_some_and(|given| given.memory_mib == 4096 && given.disk_gib == 30)
+                && status.restarted_at.is_some());
+        said && moved && status.phase == Some(phase) && status.tasks.is_empty()
+    }
 
     fn conditions(site: &WordPressSite) -> Vec<Condition> {
         let status = site.status.as_ref();
         status.map(|status| status.conditions.clone()).unwrap_or_default()
     }
 
-    fn manifest(&self, world: &World, name: &str, _: bool) -> Value {
-        world.site(name)
+    fn manifest(&self, world: &World, name: &str, changed: bool) -> Value {
+        let mut site = world.site(name);
+        let spec = &mut site["spec"];
+        match (self.0, changed) {
+            (Tale::Suspend, true) => spec["suspended"] = json!(true),
+            (Tale::Start, false) => spec["power"] = json!("Stopped"),
+            (Tale::AnotherPlan, true) => {
+                spec["plan"] = json!(large(world));
+                spec["restartedAt"] = json!(RESTART);
+            }
+            _ => {}
+        }
+        site
     }
 
     /// On what a site would get first.
-    fn inhabit(&self, world: &World) {
+    async fn inhabit(&self, world: &World) {
         let proxmox = &world.backends.proxmox;
         let address = "name=eth0,bridge=vmbr1,ip=10.20.0.100/8,gw=10.0.0.1";
         proxmox.add_foreign_container(5_000, "pve1", &[("hostname", "shop"), ("net0", address)]);
         proxmox.add_vm(5_002, "pve2");
+        let mut plan = world.manifest_of_plan();
+        plan["metadata"]["name"] = json!(large(world));
+        let sizes = &mut plan["spec"]["wordpress"];
+        sizes["memoryMib"] = json!(4096);
+        sizes["diskGib"] = json!(30);
+        sizes["highAvailability"] = json!(false);
+        world.apply(&plan).await;
     }
 
     fn move_in(&self, world: &World, name: &str) -> Neighbours {
@@ -62,9 +144,11 @@ impl Living for Sites {
         world: &World,
         neighbours: &Neighbours,
         site: &WordPressSite,
-        _: bool,
+        changed: bool,
     ) -> Result<(), String> {
-        neighbours.one_whole_site(world, &site.name_any()).await
+        neighbours
+            .one_whole_site(world, &site.name_any(), *self, changed)
+            .await
     }
 
     async fn nothing_left(&self, world: &World, neighbours: &Neighbours, name: &str) -> Result<(), String> {
@@ -80,6 +164,8 @@ pub struct Neighbours {
     before: Foreign,
     /// Scripts that containers were given before.
     scripts: BTreeSet<u64>,
+    /// Restarts that were asked for before.
+    restarts: u64,
 }
 
 /// Everything outside that is not the operator's.
@@ -141,6 +227,7 @@ impl Neighbours {
                 records: Vec::new(),
             },
             scripts: scripts(world),
+            restarts: restarts(world),
         };
         neighbours.before = neighbours.seen(world);
         neighbours
@@ -189,7 +276,13 @@ impl Neighbours {
     }
 
     /// Exactly one of everything, whole, and nothing else.
-    pub async fn one_whole_site(&self, world: &World, site: &str) -> Result<(), String> {
+    async fn one_whole_site(
+        &self,
+        world: &World,
+        site: &str,
+        sites: Sites,
+        changed: bool,
+    ) -> Result<(), String> {
         let backends = &world.backends;
         let containers = backends.proxmox.containers();
         let own: Vec<&SimContainer> = containers.iter().filter(|c| !c.foreign).collect();
@@ -201,16 +294,32 @@ impl Neighbours {
         expect("one snapshot, initial", snapshots == ["initial"], || {
             format!("{snapshots:?}")
         })?;
-        let whole =
-            container.running && container.lock.is_none() && !container.snapshots.iter().any(|s| s.broken);
-        expect("the container runs, without a lock", whole, || {
+        let runs = sites.phase(changed) == Phase::Running;
+        let whole = container.running == runs
+            && container.lock.is_none()
+            && !container.snapshots.iter().any(|s| s.broken);
+        expect("the container runs as asked, without a lock", whole, || {
             format!("{container:?}")
         })?;
         let orphans = backends.proxmox.orphan_volumes();
         expect("no orphaned volume", orphans.is_empty(), || {
             format!("{orphans:?}")
         })?;
+        let moved = sites.0 == Tale::AnotherPlan && changed;
+        let sizes = (container.memory_mib, container.disk_gib);
+        let given = if moved { (4096, 30) } else { (2048, 20) };
+        expect("the sizes of the Plan", sizes == given, || format!("{sizes:?}"))?;
+        let asked = restarts(world) - self.restarts;
+        expect("one restart", asked == u64::from(moved), || asked.to_string())?;
         let resources = backends.proxmox.ha_resources();
+        if moved {
+            expect("no HA resource", resources.is_empty(), || {
+                format!("{resources:?}")
+            })?;
+            return self
+                .one_surface(world, site, container.vmid, (sites, changed))
+                .await;
+        }
         let managed: Vec<&str> = resources.iter().map(|r| r.sid.as_str()).collect();
         expect("one HA resource", managed == [sid.as_str()], || {
             format!("{managed:?}")
@@ -218,15 +327,28 @@ impl Neighbours {
         let rules = backends.proxmox.ha_rules();
         let placed: Vec<&String> = rules.iter().flat_map(|rule| &rule.resources).collect();
         expect("in one HA rule", placed == [&sid], || format!("{rules:?}"))?;
-        self.one_name(world, site)?;
-        self.one_installation(world, site, container.vmid)?;
+        self.one_surface(world, site, container.vmid, (sites, changed))
+            .await
+    }
+
+    /// What visitors and the customer see.
+    async fn one_surface(
+        &self,
+        world: &World,
+        site: &str,
+        vmid: u32,
+        (sites, changed): (Sites, bool),
+    ) -> Result<(), String> {
+        let notice = sites.phase(changed) == Phase::Suspended;
+        self.one_name(world, site, notice)?;
+        self.one_installation(world, site, vmid)?;
         let given = scripts(world).difference(&self.scripts).count();
         expect("one script for the container", given == 1, || given.to_string())?;
         one_secret(world, site).await?;
         self.untouched(world)
     }
 
-    fn one_name(&self, world: &World, site: &str) -> Result<(), String> {
+    fn one_name(&self, world: &World, site: &str, notice: bool) -> Result<(), String> {
         let backends = &world.backends;
         let records = backends.cloudflare.records(CLOUDFLARE_ZONE);
         let own: Vec<&SimRecord> = records.iter().filter(|r| !self.records.contains(&r.id)).collect();
@@ -239,6 +361,12 @@ impl Neighbours {
                 "one host and one certificate: {hosts:?} {certificates:?}"
             ));
         };
+        let told = host["advanced_config"]
+            .as_str()
+            .unwrap_or_default()
+            .contains("suspended");
+        let shown = told == notice && host["enabled"] == true;
+        expect("visitors see what they shall", shown, || host.to_string())?;
         let joined = host["certificate_id"] == certificate["id"] && host["domain_names"][0] == host_of(site);
         expect("the host has the certificate", joined, || {
             format!("{host} {certificate}")

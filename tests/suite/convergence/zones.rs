@@ -206,7 +206,10 @@ impl Living for Zones {
     type Neighbours = Neighbours;
 
     const KIND: &'static str = "DnsZone";
-    const CHANGES: bool = true;
+
+    fn changes(&self) -> bool {
+        true
+    }
 
     fn conditions(zone: &DnsZone) -> Vec<Condition> {
         let status = zone.status.as_ref();
@@ -237,7 +240,7 @@ impl Living for Zones {
         zone
     }
 
-    fn inhabit(&self, _: &World) {}
+    async fn inhabit(&self, _: &World) {}
 
     /// A zone that begins as ours does, which a look-up by prefix would find, and one below it.
     fn move_in(&self, world: &World, name: &str) -> Neighbours {

@@ -2,9 +2,9 @@
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
-use super::super::site::{Action, Observed};
+use super::super::site::{Action, Observed, Served};
 use super::super::verdict::{PARTS, Verdict};
-use super::{SitePlan, failed, wait};
+use super::{SitePlan, failed, is_made, restart_due, sizes_agree, wait};
 use crate::api::condition::{is_true, kinds, reasons};
 use crate::api::{Phase, TaskOperation, WordPressSiteStatus};
 use crate::controllers::fact::Fact;
@@ -13,7 +13,12 @@ use crate::providers::container_host::INITIAL_SNAPSHOT;
 use crate::providers::edge::Page;
 use crate::providers::{ErrorKind, ProviderError};
 
-pub(super) fn finish(mut verdict: Verdict, observed: &Observed, actions: Vec<Action>) -> SitePlan {
+pub(super) fn finish(
+    mut verdict: Verdict,
+    status: &WordPressSiteStatus,
+    observed: &Observed,
+    actions: Vec<Action>,
+) -> SitePlan {
     let before_page = [
         kinds::CONTAINER_READY,
         kinds::NAME_READY,
@@ -65,10 +70,15 @@ pub(super) fn finish(mut verdict: Verdict, observed: &Observed, actions: Vec<Act
             );
         }
     }
-    snapshot(verdict, observed, actions)
+    snapshot(verdict, status, observed, actions)
 }
 
-pub(super) fn snapshot(mut verdict: Verdict, observed: &Observed, mut actions: Vec<Action>) -> SitePlan {
+pub(super) fn snapshot(
+    mut verdict: Verdict,
+    status: &WordPressSiteStatus,
+    observed: &Observed,
+    mut actions: Vec<Action>,
+) -> SitePlan {
     if !verdict.is_good(kinds::SNAPSHOT_READY) {
         match &observed.snapshots {
             Fact::Unread => return wait(verdict, Next::Again { persist: false }),
@@ -115,7 +125,23 @@ pub(super) fn snapshot(mut verdict: Verdict, observed: &Observed, mut actions: V
         return wait(verdict, Next::Closer);
     }
     verdict.phase = Phase::Running;
-    wait(verdict, Next::Settled)
+    // What was asked for while the site was made follows now, with a look at everything.
+    let next = match !is_made(status) && more_is_asked(status, observed) {
+        true => Next::Closer,
+        false => Next::Settled,
+    };
+    wait(verdict, next)
+}
+
+/// Whether more is asked of the site than to be made.
+fn more_is_asked(status: &WordPressSiteStatus, observed: &Observed) -> bool {
+    observed.terms.as_ref().is_some_and(|terms| {
+        let wishes = &terms.wishes;
+        wishes.rest().is_some()
+            || wishes.served() != Served::Site
+            || restart_due(status, terms).is_some()
+            || !sizes_agree(status, terms)
+    })
 }
 
 /// Whether a status says that the container was never made and waits for a free place.

@@ -16,8 +16,9 @@ use jiff::Timestamp;
 
 use super::reserve;
 use super::site::{Action, Observed, Reservation, Steady, Terms};
+use super::usage;
 use super::verdict::Verdict;
-use crate::api::condition::{State, kinds, reasons};
+use crate::api::condition::{State, is_true, kinds, reasons};
 use crate::api::{Phase, SiteTask, TaskOperation, WordPressSiteStatus};
 use crate::controllers::fact::Fact;
 use crate::controllers::judgement::Block;
@@ -64,7 +65,7 @@ pub fn live(status: &WordPressSiteStatus, observed: &Observed, now: Timestamp) -
         );
     }
     if let Some(steady) = &observed.steady {
-        return settled(verdict, steady);
+        return settled(verdict, status, steady, now);
     }
     let Some(reservation) = Reservation::of(status) else {
         if terms.wishes.suspension.is_some() {
@@ -84,7 +85,7 @@ pub fn live(status: &WordPressSiteStatus, observed: &Observed, now: Timestamp) -
         return wait(verdict, Next::Poll);
     }
     if observed.carried {
-        return finish::snapshot(verdict, observed, Vec::new());
+        return finish::snapshot(verdict, status, observed, Vec::new());
     }
     if observed.installing {
         verdict.making(kinds::INSTALL_READY, install::INSTALLING);
@@ -134,12 +135,26 @@ pub fn failed(mut verdict: Verdict, kind: &'static str, error: &ProviderError) -
     wait(verdict, after_failure(error))
 }
 
-fn settled(mut verdict: Verdict, steady: &Steady) -> SitePlan {
+fn settled(mut verdict: Verdict, status: &WordPressSiteStatus, steady: &Steady, now: Timestamp) -> SitePlan {
     verdict.unchanged = true;
     match steady {
-        Steady::Agrees { node } => {
+        Steady::Agrees {
+            node,
+            usage,
+            expires_at,
+        } => {
+            let said = is_true(&status.conditions, kinds::CERTIFICATE_EXPIRING);
+            if proxy::is_overdue(*expires_at, now) != said {
+                return wait(verdict, Next::Closer);
+            }
             verdict.confirmed = true;
             verdict.node = node.clone().or(verdict.node);
+            verdict.certificate = proxy::certificate(*expires_at).or(verdict.certificate);
+            // What it uses is read with the container itself first: here it only follows.
+            verdict.usage = status
+                .usage
+                .as_ref()
+                .and_then(|old| usage::noted(Some(old), usage.as_ref(), now));
             wait(verdict, Next::Settled)
         }
         Steady::Differs(_) => wait(verdict, Next::Closer),
@@ -250,10 +265,18 @@ fn present(
     }
     verdict.node = Some(container.node.clone());
     verdict.resources = Some(sizes::given(status, terms, container));
+    verdict.usage = usage::noted(status.usage.as_ref(), container.usage.as_ref(), now);
     sizes::say(&mut verdict, terms, container);
     let made = is_made(status);
     if let (true, Some(rest)) = (made, terms.wishes.rest()) {
-        return rest::rest(verdict, status, terms, reservation, (container, rest), observed);
+        return rest::rest(
+            verdict,
+            status,
+            terms,
+            reservation,
+            (container, rest),
+            (observed, now),
+        );
     }
     let mut actions = Vec::new();
     if let Some(next) = container::keep_running(&mut verdict, terms, container, &mut actions) {
@@ -283,12 +306,19 @@ fn present(
     }
     install::install(&mut verdict, status, container, observed, &mut actions);
     name::name(&mut verdict, terms, &reservation.host, observed, &mut actions);
-    proxy::proxy(&mut verdict, status, terms, reservation, observed, &mut actions);
+    proxy::proxy(
+        &mut verdict,
+        (status, now),
+        terms,
+        reservation,
+        observed,
+        &mut actions,
+    );
     install::say_failure(&mut verdict, status, observed, &actions);
     if made && !terms.wishes.served().enabled() {
         verdict.behind_the_proxy();
     }
-    finish::finish(verdict, observed, actions)
+    finish::finish(verdict, status, observed, actions)
 }
 
 /// The container is being brought to its Plan, of which visitors notice nothing.

@@ -4,11 +4,14 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
 use super::super::site::{Action, Observed, Reservation, Served, Terms, WEB_PORT};
 use super::super::verdict::Verdict;
 use super::is_made;
-use crate::api::WordPressSiteStatus;
-use crate::api::condition::{kinds, reasons};
+use crate::api::condition::{State, kinds, reasons};
+use crate::api::{SiteCertificate, WordPressSiteStatus};
 use crate::controllers::fact::Fact;
 use crate::domain::Fqdn;
 use crate::providers::ErrorKind;
@@ -17,7 +20,7 @@ use crate::providers::reverse_proxy::{CertificateId, ProxyHost, ProxyHostSpec, P
 /// Plans certificate and host.
 pub(super) fn proxy(
     verdict: &mut Verdict,
-    status: &WordPressSiteStatus,
+    (status, now): (&WordPressSiteStatus, Timestamp),
     terms: &Terms,
     reservation: &Reservation,
     observed: &Observed,
@@ -37,6 +40,14 @@ pub(super) fn proxy(
     };
     let message = format!("The certificate of {host} exists.");
     verdict.good(kinds::CERTIFICATE_READY, message);
+    let known = survey.certificates.iter().find(|other| other.id == certificate);
+    say_its_end(
+        verdict,
+        terms,
+        host,
+        known.and_then(|known| known.expires_at),
+        now,
+    );
     // A site that is being made is shown, for its page is looked at as a visitor does.
     let served = match is_made(status) {
         true => terms.wishes.served(),
@@ -85,6 +96,39 @@ fn request_certificate(verdict: &mut Verdict, host: &Fqdn, actions: &mut Vec<Act
     let message = format!("The certificate of {host} is being requested.");
     verdict.making(kinds::CERTIFICATE_READY, message);
     actions.push(Action::RequestCertificate(host.clone()));
+}
+
+/// The end of a certificate for the status.
+pub(super) fn certificate(expires_at: Option<Timestamp>) -> Option<SiteCertificate> {
+    expires_at.map(|end| SiteCertificate {
+        expires_at: Some(Time(end)),
+    })
+}
+
+/// Nginx Proxy Manager renews what ends within 30 days (its timer of every hour): one that ends within 14 was tried for
+/// more than two weeks, and two weeks are left for a person.
+const OVERDUE: SignedDuration = SignedDuration::from_hours(14 * 24);
+
+/// Whether the proxy should have renewed a certificate long ago.
+pub(super) fn is_overdue(expires_at: Option<Timestamp>, now: Timestamp) -> bool {
+    expires_at.is_some_and(|end| end.duration_since(now) < OVERDUE)
+}
+
+fn say_its_end(verdict: &mut Verdict, terms: &Terms, host: &Fqdn, end: Option<Timestamp>, now: Timestamp) {
+    verdict.certificate = certificate(end).or(verdict.certificate.take());
+    if let Some(end) = end.filter(|_| is_overdue(end, now)) {
+        let ends = if end > now { "ends" } else { "ended" };
+        let message = format!(
+            "The certificate of {host} {ends} at {end} and was not renewed by Provider {}; look there why, often its port 80 cannot be reached from outside.",
+            terms.providers.proxy
+        );
+        verdict.note(
+            kinds::CERTIFICATE_EXPIRING,
+            State::True,
+            reasons::RENEWAL_OVERDUE,
+            message,
+        );
+    }
 }
 
 /// Our host is there: is it what it shall be, is it on, and could the proxy load it?

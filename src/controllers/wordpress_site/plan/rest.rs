@@ -1,6 +1,8 @@
 //! A site whose container shall not run: stopped by its owner, or suspended. Visitors are turned away first, then the
 //! container is shut down. Name, certificate, data and backups are kept.
 
+use jiff::Timestamp;
+
 use super::super::site::{Action, Observed, Reservation, Rest, Terms};
 use super::super::verdict::Verdict;
 use super::{SitePlan, locked, name, proxy, restart, sizes, wait};
@@ -39,18 +41,26 @@ pub(super) fn rest(
     terms: &Terms,
     reservation: &Reservation,
     (container, rest): (&Container, Rest),
-    observed: &Observed,
+    (observed, now): (&Observed, Timestamp),
 ) -> SitePlan {
     verdict.phase = match rest {
         Rest::Stopped => Phase::Stopped,
         Rest::Suspended => Phase::Suspended,
     };
     verdict.without(kinds::PAGE_READY);
+    verdict.usage = None;
     // Whoever starts later starts afresh.
     restart::not_needed(&mut verdict, terms);
     let mut actions = Vec::new();
     name::name(&mut verdict, terms, &reservation.host, observed, &mut actions);
-    proxy::proxy(&mut verdict, status, terms, reservation, observed, &mut actions);
+    proxy::proxy(
+        &mut verdict,
+        (status, now),
+        terms,
+        reservation,
+        observed,
+        &mut actions,
+    );
     if rest == Rest::Stopped && actions.is_empty() {
         // A suspended site is left as it is: every other change waits.
         sizes::apply(

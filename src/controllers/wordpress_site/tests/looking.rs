@@ -45,7 +45,11 @@ impl World {
             (runs && named && served).then(|| found.node.clone())
         });
         match good {
-            Some(node) => Steady::Agrees { node: Some(node) },
+            Some(node) => Steady::Agrees {
+                node: Some(node),
+                usage: None,
+                expires_at: None,
+            },
             None => Steady::Differs("something".to_owned()),
         }
     }

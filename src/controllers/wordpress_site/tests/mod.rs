@@ -127,6 +127,7 @@ fn container() -> Container {
         disk: Gib(20),
         swap: Mib(512),
         deviates: false,
+        usage: None,
         high_availability: None,
     }
 }

@@ -103,6 +103,8 @@ fn a_settled_site_is_left_alone() {
             "agrees",
             steady(Steady::Agrees {
                 node: Some("b".to_owned()),
+                usage: None,
+                expires_at: None,
             }),
             &[],
             Next::Settled,
@@ -110,7 +112,11 @@ fn a_settled_site_is_left_alone() {
         ),
         (
             "agrees, node unknown",
-            steady(Steady::Agrees { node: None }),
+            steady(Steady::Agrees {
+                node: None,
+                usage: None,
+                expires_at: None,
+            }),
             &[],
             Next::Settled,
             &[],
@@ -143,10 +149,16 @@ fn a_settled_site_is_left_alone() {
     ]);
     let moved = steady(Steady::Agrees {
         node: Some("b".to_owned()),
+        usage: None,
+        expires_at: None,
     });
     let verdict = plan::live(&moved.status, &moved.observed, now()).verdict;
     assert_eq!((verdict.unchanged, verdict.node.as_deref()), (true, Some("b")));
-    let unseen = steady(Steady::Agrees { node: None });
+    let unseen = steady(Steady::Agrees {
+        node: None,
+        usage: None,
+        expires_at: None,
+    });
     let verdict = plan::live(&unseen.status, &unseen.observed, now()).verdict;
     assert_eq!(verdict.node.as_deref(), Some("a"));
 }
