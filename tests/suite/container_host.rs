@@ -2,6 +2,7 @@
 //! differs. Times that matter are skipped, not waited for.
 
 mod changes;
+mod disks;
 mod trouble;
 
 use std::net::Ipv4Addr;
@@ -467,11 +468,11 @@ macro_rules! contract_suite {
                 changes::what_people_added_stays_and_what_they_broke_is_repaired,
                 changes::a_change_by_somebody_else_at_the_same_time_is_kept,
                 changes::tags_that_are_refused_hold_nothing_up,
-                changes::a_disk_grows_to_a_size_and_not_by_one,
-                changes::a_device_that_grew_alone_is_brought_together_with_its_configuration,
-                changes::a_rollback_brings_the_old_configuration_back,
-                changes::a_rollback_needs_a_whole_snapshot_and_a_stopped_container,
-                changes::a_refused_rollback_leaves_a_lock_for_a_person,
+                disks::a_disk_grows_to_a_size_and_not_by_one,
+                disks::a_device_that_grew_alone_is_brought_together_with_its_configuration,
+                disks::a_rollback_brings_the_old_configuration_back,
+                disks::a_rollback_needs_a_whole_snapshot_and_a_stopped_container,
+                disks::a_refused_rollback_leaves_a_lock_for_a_person,
                 changes::adoption_adds_the_mark_and_keeps_the_rest,
                 changes::lost_answers_are_found_again_or_repeated,
                 changes::nothing_changes_what_is_not_ours,
@@ -499,16 +500,10 @@ macro_rules! contract_suite {
     ($version:expr => $($($path:ident)::+,)*) => {
         $($crate::container_host::contract_suite!(@case $version, $($path)::+);)*
     };
-    (@case $version:expr, trouble::$case:ident) => {
+    (@case $version:expr, $file:ident::$case:ident) => {
         #[tokio::test]
         async fn $case() {
-            $crate::container_host::trouble::$case($version).await;
-        }
-    };
-    (@case $version:expr, changes::$case:ident) => {
-        #[tokio::test]
-        async fn $case() {
-            $crate::container_host::changes::$case($version).await;
+            $crate::container_host::$file::$case($version).await;
         }
     };
     (@case $version:expr, $case:ident) => {
