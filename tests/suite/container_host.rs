@@ -1,6 +1,8 @@
 //! The contract suite of `ContainerHost`, over HTTP on a simulated Proxmox VE cluster of each release whose API
 //! differs. Times that matter are skipped, not waited for.
 
+mod changes;
+mod disks;
 mod trouble;
 
 use std::net::Ipv4Addr;
@@ -10,7 +12,8 @@ use std::time::{Duration, Instant};
 
 use hostwright::domain::{AddressPool, Gib, Mib, OwnerMark, Vmid};
 use hostwright::providers::container_host::{
-    Container, ContainerHost, ContainerSpec, HaState, Operation, TaskId, TaskState,
+    Container, ContainerHost, ContainerSettings, ContainerSpec, HaState, Operation, TaskId, TaskRecord,
+    TaskState, Usage,
 };
 use hostwright::providers::gate::{Gate, Limits, NoMeter};
 use hostwright::providers::http::{HttpSettings, TlsTrust};
@@ -460,6 +463,24 @@ macro_rules! contract_suite {
                 a_number_is_given_once,
                 slow_tasks_are_followed,
                 a_fresh_task_is_unknown_for_a_moment,
+                changes::a_restart_is_one_task,
+                changes::a_restart_needs_a_container_that_runs_and_is_ours,
+                changes::settings_are_written_once_and_only_where_they_differ,
+                changes::what_people_added_stays_and_what_they_broke_is_repaired,
+                changes::a_change_by_somebody_else_at_the_same_time_is_kept,
+                changes::tags_that_are_refused_hold_nothing_up,
+                disks::a_disk_grows_to_a_size_and_not_by_one,
+                disks::a_device_that_grew_alone_is_brought_together_with_its_configuration,
+                disks::a_rollback_brings_the_old_configuration_back,
+                disks::a_rollback_needs_a_whole_snapshot_and_a_stopped_container,
+                disks::a_refused_rollback_leaves_a_lock_for_a_person,
+                changes::adoption_adds_the_mark_and_keeps_the_rest,
+                changes::lost_answers_are_found_again_or_repeated,
+                changes::nothing_changes_what_is_not_ours,
+                changes::nothing_changes_what_is_gone_or_locked,
+                changes::changes_follow_a_container_that_moves,
+                changes::high_availability_keeps_it_stopped_or_lets_it_run,
+                changes::the_survey_tells_what_is_used,
                 trouble::refused_credentials_are_denied,
                 trouble::a_missing_right_is_named,
                 trouble::throttling_says_when_to_come_back,
@@ -480,10 +501,10 @@ macro_rules! contract_suite {
     ($version:expr => $($($path:ident)::+,)*) => {
         $($crate::container_host::contract_suite!(@case $version, $($path)::+);)*
     };
-    (@case $version:expr, trouble::$case:ident) => {
+    (@case $version:expr, $file:ident::$case:ident) => {
         #[tokio::test]
         async fn $case() {
-            $crate::container_host::trouble::$case($version).await;
+            $crate::container_host::$file::$case($version).await;
         }
     };
     (@case $version:expr, $case:ident) => {

@@ -23,7 +23,7 @@ use crate::domain::Vmid;
 use crate::providers::error::{ErrorKind, ProviderError};
 use crate::providers::health::Health;
 
-/// Rights on guests that the life cycle needs.
+/// Rights on guests that the life cycle needs. VM.Snapshot includes what VM.Snapshot.Rollback gives.
 const GUEST_RIGHTS: [&str; 9] = [
     "VM.Audit",
     "VM.Allocate",

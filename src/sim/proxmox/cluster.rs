@@ -160,8 +160,8 @@ fn guest_row(state: &mut State, vmid: u32) -> Option<Value> {
             .map_or(0, |since| state.now.saturating_duration_since(since).as_secs());
         let metrics = json!({
             "name": stats.name, "status": if on == 1 { "running" } else { "stopped" }, "uptime": uptime,
-            "cpu": 0, "maxcpu": stats.cores, "mem": on * stats.memory / 4, "maxmem": stats.memory,
-            "disk": 0, "maxdisk": stats.disk, "diskread": 0, "diskwrite": 0, "netin": 0, "netout": 0,
+            "cpu": stats.load.cpu, "maxcpu": stats.cores, "mem": stats.load.memory, "maxmem": stats.memory,
+            "disk": stats.load.disk, "maxdisk": stats.disk, "diskread": 0, "diskwrite": 0, "netin": 0, "netout": 0,
         });
         if let Value::Object(metrics) = metrics {
             map.extend(metrics);

@@ -10,8 +10,6 @@ use super::{formats, ha};
 
 /// Share of a volume that the file system keeps for itself: a running container's `maxdisk` is what is left.
 const FILE_SYSTEM_SHARE: u64 = 50;
-/// Bytes that a fresh system occupies.
-const SYSTEM_BYTES: u64 = 838_225_920;
 
 fn row(state: &State, guest: &Guest) -> Map<String, Value> {
     let volume = state.root_bytes(guest);
@@ -19,6 +17,7 @@ fn row(state: &State, guest: &Guest) -> Map<String, Value> {
     let uptime = running.map_or(0, |r| state.now.saturating_duration_since(r.since).as_secs());
     let on = u64::from(running.is_some());
     let memory = guest.number("memory", 512) * MIB;
+    let load = state.load(guest);
     let disk_total = if on == 1 {
         volume - volume / FILE_SYSTEM_SHARE
     } else {
@@ -28,13 +27,13 @@ fn row(state: &State, guest: &Guest) -> Map<String, Value> {
         "type": "lxc",
         "name": guest.hostname(),
         "status": if on == 1 { "running" } else { "stopped" },
-        "cpu": 0,
+        "cpu": load.cpu,
         "cpus": guest.number("cores", 1),
-        "mem": on * memory / 4,
+        "mem": load.memory,
         "maxmem": memory,
         "swap": 0,
         "maxswap": guest.number("swap", 512) * MIB,
-        "disk": on * SYSTEM_BYTES.min(disk_total),
+        "disk": load.disk.min(disk_total),
         "maxdisk": disk_total,
         "diskread": 0,
         "diskwrite": 0,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use super::state::{GIB, Guest, GuestKind, State};
+use super::state::{GIB, Guest, GuestKind, Load, State};
 use super::tasks::TaskFault;
 use super::{ProxmoxSim, config, ha, power, snapshots};
 use crate::sim::directory::{ContainerDirectory, Installed};
@@ -320,6 +320,15 @@ impl ProxmoxSim {
         self.act(|state| {
             if let Some(guest) = state.guest_mut(vmid) {
                 guest.ignores_shutdown = ignores;
+            }
+        });
+    }
+
+    /// Sets what a container uses while it runs: the fraction of its cores, bytes of memory, bytes of its disk.
+    pub fn set_usage(&self, vmid: u32, cpu: f64, memory: u64, disk: u64) {
+        self.act(|state| {
+            if let Some(guest) = state.guest_mut(vmid) {
+                guest.load = Some(Load { cpu, memory, disk });
             }
         });
     }

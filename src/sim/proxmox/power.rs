@@ -132,9 +132,9 @@ pub(super) fn shut_down(state: &mut State, vmid: u32, force: bool) -> Result<&'s
     stop(state, vmid)
 }
 
-/// Shutdown and start.
+/// Shutdown and start; hard when its time is up, unlike a shutdown (`vm_reboot` in pve-container).
 pub(super) fn reboot(state: &mut State, vmid: u32) -> Result<&'static str, String> {
-    shut_down(state, vmid, false)?;
+    shut_down(state, vmid, true)?;
     start(state, vmid)
 }
 

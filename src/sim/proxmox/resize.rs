@@ -46,6 +46,12 @@ pub(super) fn resize(state: &mut State, call: &Call) -> Result<Value, Refusal> {
     )))
 }
 
+/// The worker ends between the device and the configuration.
+pub(super) fn grow_device_only(state: &mut State, vmid: u32, volume: &str, bytes: u64) {
+    super::work::set_busy(state, vmid, false);
+    state.storages.set_bytes(vmid, volume, bytes);
+}
+
 /// The growing worker.
 pub(super) fn grow(state: &mut State, vmid: u32, volume: &str, bytes: u64) -> Result<&'static str, String> {
     super::work::set_busy(state, vmid, false);

@@ -21,6 +21,10 @@ pub(super) type Config = BTreeMap<String, String>;
 pub(super) const MIB: u64 = 1 << 20;
 /// Bytes of a gibibyte.
 pub(super) const GIB: u64 = 1 << 30;
+/// Bytes that a fresh system occupies on its disk, and its share of the processors, as a recorded idle container has
+/// them.
+const SYSTEM_BYTES: u64 = 838_225_920;
+const IDLE_CPU: f64 = 0.002_6;
 /// Process number of the first worker or container; only its hexadecimal form in UPIDs matters.
 const FIRST_PID: u32 = 0x0000_4556;
 
@@ -54,6 +58,17 @@ pub(super) struct SnapshotRecord {
     pub(super) installed: Option<Installed>,
 }
 
+/// What a running guest uses.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Load {
+    /// Fraction of all its cores.
+    pub(super) cpu: f64,
+    /// Bytes.
+    pub(super) memory: u64,
+    /// Bytes of the root disk.
+    pub(super) disk: u64,
+}
+
 /// What the statistics daemon knew at its last round.
 #[derive(Debug, Clone)]
 pub(super) struct Stats {
@@ -62,6 +77,7 @@ pub(super) struct Stats {
     pub(super) memory: u64,
     pub(super) cores: u64,
     pub(super) disk: u64,
+    pub(super) load: Load,
 }
 
 /// One guest.
@@ -85,6 +101,8 @@ pub(super) struct Guest {
     pub(super) foreign: bool,
     /// Does not end within any time-out of a clean shutdown.
     pub(super) ignores_shutdown: bool,
+    /// What it uses while it runs, if a test said so.
+    pub(super) load: Option<Load>,
     stats: Option<Stats>,
     stats_round: u64,
     addresses: Vec<Ipv4Addr>,
@@ -108,6 +126,7 @@ impl Guest {
             installed: None,
             foreign: false,
             ignores_shutdown: false,
+            load: None,
             stats: None,
             stats_round: 0,
             addresses: Vec::new(),
@@ -337,6 +356,7 @@ impl State {
             memory: guest.number("memory", 512) * MIB,
             cores: guest.number("cores", 1),
             disk: self.root_bytes(guest),
+            load: self.load(guest),
         };
         if let Some(guest) = self.guests.get_mut(&vmid) {
             guest.stats = Some(stats);
@@ -348,6 +368,19 @@ impl State {
     pub(super) fn stats(&mut self, vmid: u32) -> Option<Stats> {
         self.publish(vmid);
         self.guests.get(&vmid).and_then(|guest| guest.stats.clone())
+    }
+
+    /// What a guest uses at the moment: nothing while it is stopped.
+    pub(super) fn load(&self, guest: &Guest) -> Load {
+        let fresh = || Load {
+            cpu: IDLE_CPU,
+            memory: guest.number("memory", 512) * MIB / 4,
+            disk: SYSTEM_BYTES.min(self.root_bytes(guest)),
+        };
+        match guest.running {
+            Some(_) => guest.load.unwrap_or_else(fresh),
+            None => Load::default(),
+        }
     }
 
     /// Bytes of the root disk.

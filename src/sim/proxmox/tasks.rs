@@ -27,8 +27,8 @@ pub enum TaskFault {
     Warn,
     /// It ends with `OK` and has done nothing.
     Hollow,
-    /// Destruction only: the disks are freed, then it fails with this sentence; the configuration stays with
-    /// lock `destroyed`.
+    /// Destruction: the disks are freed, then it fails with this sentence; the configuration stays with lock
+    /// `destroyed`. Growth: the device has grown, and the configuration does not know it.
     FailAfterDisks(String),
 }
 

@@ -82,8 +82,10 @@ pub(super) fn finish(
             return Ok("OK");
         }
         Some(TaskFault::FailAfterDisks(sentence)) => {
-            if let Work::Destroy(plan) = work {
-                destroy::free_disks_only(state, vmid, &plan);
+            match work {
+                Work::Destroy(plan) => destroy::free_disks_only(state, vmid, &plan),
+                Work::Resize { volume, bytes } => resize::grow_device_only(state, vmid, &volume, bytes),
+                _ => {}
             }
             return Err(sentence);
         }

@@ -8,7 +8,7 @@ use hostwright::sim::proxmox::TaskFault;
 
 use super::*;
 
-fn kind<T: std::fmt::Debug>(result: Result<T, ProviderError>) -> ErrorKind {
+pub fn kind<T: std::fmt::Debug>(result: Result<T, ProviderError>) -> ErrorKind {
     result.unwrap_err().kind()
 }
 
@@ -162,7 +162,8 @@ pub async fn a_failed_read_is_no_absence(version: PveVersion) {
 }
 
 /// Moves the container right after the client was told where it is.
-struct Mover(OnceLock<ProxmoxSim>);
+#[derive(Default)]
+pub struct Mover(pub OnceLock<ProxmoxSim>);
 
 impl Tripwire for Mover {
     fn after_effect(&self, _: &str, _: &str, path: &str) -> Verdict {
@@ -182,7 +183,7 @@ pub async fn a_container_that_moves_is_followed(version: PveVersion) {
         ..ProxmoxOptions::default()
     };
     let sim = ProxmoxSim::new(options.clone());
-    let mover = Arc::new(Mover(OnceLock::new()));
+    let mover = Arc::new(Mover::default());
     let scene = Scene::serve(sim.clone(), options, Some(mover.clone())).await;
     scene.created().await;
     assert!(mover.0.set(sim).is_ok());

@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use hostwright::domain::{Gib, Mib};
 use hostwright::providers::HealthCheck;
-use hostwright::providers::container_host::{ContainerHost, ContainerSpec, HaState, Operation, TaskId};
+use hostwright::providers::container_host::{
+    ContainerHost, ContainerSettings, ContainerSpec, HaState, Operation, TaskId,
+};
 use hostwright::providers::proxmox::ProxmoxSettings;
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -73,6 +75,15 @@ async fn call_everything(version: &'static str) -> Vec<super::scripted::Seen> {
         drive(&server).await;
         seen.extend(server.seen());
     }
+    let unmarked = World {
+        version,
+        description: "Shop of Jane".to_owned(),
+        ..World::default()
+    };
+    let server = Scripted::start(move |seen| unmarked.answer(seen)).await;
+    let client = server.client(everything_set);
+    client.adopt(id(), &owner()).await.unwrap();
+    seen.extend(server.seen());
     seen
 }
 
@@ -108,14 +119,18 @@ async fn drive(server: &Scripted) {
             .unwrap();
     }
     client.remove_high_availability(id()).await.unwrap();
+    change(client.as_ref()).await;
     client.destroy(id(), &owner()).await.unwrap();
     client.task(&TaskId(upid("pve2", "vzdestroy"))).await.unwrap();
     for operation in [
         Operation::Create,
         Operation::Start,
         Operation::Stop,
+        Operation::Restart,
+        Operation::Resize,
         Operation::Snapshot,
         Operation::DeleteSnapshot,
+        Operation::Rollback,
         Operation::Destroy,
     ] {
         client
@@ -124,6 +139,25 @@ async fn drive(server: &Scripted) {
             .unwrap();
     }
     client.leftover_volumes(id()).await.unwrap();
+}
+
+async fn change(client: &dyn ContainerHost) {
+    let running = client.container(id()).await.unwrap().unwrap().running;
+    let settings = ContainerSettings {
+        hostname: "store".parse().unwrap(),
+        address: std::net::Ipv4Addr::new(10, 0, 0, 11),
+        memory: Mib(4096),
+        swap: Mib(0),
+        cores: 4,
+    };
+    client.configure(id(), &owner(), &settings).await.unwrap();
+    client.grow(id(), &owner(), Gib(30)).await.unwrap().unwrap();
+    // Only one of the two is possible, and the other is refused without being sent.
+    assert_eq!(client.restart(id(), &owner()).await.is_ok(), running);
+    assert_eq!(
+        client.roll_back(id(), &owner(), "initial").await.is_ok(),
+        !running
+    );
 }
 
 #[tokio::test]
@@ -165,6 +199,11 @@ async fn every_request_fits_the_official_schema() {
         assert!(has("PUT /nodes/pve1/lxc/907/config"), "the tags that were owed");
         assert!(
             has("POST /nodes/pve1/lxc/907/status/start") && has("POST /nodes/pve1/lxc/907/status/shutdown")
+        );
+        assert!(
+            has("POST /nodes/pve1/lxc/907/status/reboot")
+                && has("PUT /nodes/pve1/lxc/907/resize")
+                && has("POST /nodes/pve1/lxc/907/snapshot/initial/rollback")
         );
         assert!(has("PUT /cluster/ha/resources/ct%3A907") && has("DELETE /cluster/ha/resources/ct%3A907"));
         assert_eq!(has("POST /cluster/ha/rules"), version.0 >= 9);

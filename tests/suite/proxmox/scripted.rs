@@ -302,6 +302,10 @@ impl World {
                 Answer::Data(upid(node, &format!("vz{verb}")).into())
             }
             ("POST", ["nodes", node, "lxc", _, "snapshot"]) => Answer::Data(upid(node, "vzsnapshot").into()),
+            ("POST", ["nodes", node, "lxc", _, "snapshot", _, "rollback"]) => {
+                Answer::Data(upid(node, "vzrollback").into())
+            }
+            ("PUT", ["nodes", node, "lxc", _, "resize"]) => Answer::Data(upid(node, "resize").into()),
             ("DELETE", ["nodes", node, "lxc", _, "snapshot", _]) => {
                 Answer::Data(upid(node, "vzdelsnapshot").into())
             }

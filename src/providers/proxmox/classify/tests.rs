@@ -67,11 +67,11 @@ static SENTENCES: &[(&str, ErrorKind, Meaning)] = &[
     (
         "detected modified configuration - file changed by other user? Try again.",
         Conflict,
-        Meaning::Other,
+        Meaning::Modified,
     ),
     ("no options specified", Invalid, Meaning::Other),
-    ("unable to shrink disk size", Invalid, Meaning::Other),
-    ("disk is already at specified size", Conflict, Meaning::Other),
+    ("unable to shrink disk size", Invalid, Meaning::AsLarge),
+    ("disk is already at specified size", Conflict, Meaning::AsLarge),
     (
         "unable to destroy CT 907 - container is running",
         Conflict,

@@ -97,6 +97,49 @@ fn environment_has_the_form_of_the_schema() {
 }
 
 #[test]
+fn usage_is_read_leniently() {
+    let usage = |extra: Value| {
+        let mut row =
+            json!({"type": "lxc", "id": "lxc/733", "vmid": 733, "node": "pve", "status": "running"});
+        row.as_object_mut()
+            .unwrap()
+            .extend(extra.as_object().unwrap().clone());
+        let seen = listing(json!([{"type": "node", "node": "pve", "status": "online"}, row])).unwrap();
+        seen.guests[&Vmid::try_from(733).unwrap()].summary.usage
+    };
+    let used = |cpu_permille, memory_bytes, disk_bytes, uptime_seconds| {
+        Some(Usage {
+            cpu_permille,
+            memory_bytes,
+            disk_bytes,
+            uptime_seconds,
+        })
+    };
+    // As it was recorded.
+    assert_eq!(
+        usage(
+            json!({"uptime": 81418, "cpu": 0.002_629_628_812_970_5, "mem": 74_940_416, "disk": 838_225_920})
+        ),
+        used(3, 74_940_416, 838_225_920, 81418)
+    );
+    assert_eq!(
+        usage(json!({"uptime": "60", "cpu": "0.5", "mem": "1024"})),
+        used(500, 1024, 0, 60)
+    );
+    assert_eq!(usage(json!({"uptime": 1, "cpu": 1.7})), used(1000, 0, 0, 1));
+    for cpu in [json!(null), json!("NaN"), json!(-1), json!([])] {
+        assert_eq!(usage(json!({"uptime": 1, "cpu": cpu})), used(0, 0, 0, 1), "{cpu}");
+    }
+    for none in [
+        json!({}),
+        json!({"uptime": 0, "cpu": 0.5}),
+        json!({"uptime": null}),
+    ] {
+        assert_eq!(usage(none.clone()), None, "{none}");
+    }
+}
+
+#[test]
 fn the_cluster_list_is_lenient_about_metrics_only() {
     let seen = listing(json!([
         {"type": "node", "node": "pve1", "status": "online", "maxmem": 16668827648_u64, "maxcpu": 4, "id": "node/pve1"},
