@@ -7,7 +7,7 @@ use futures::future::{join, join_all};
 use kube::ResourceExt;
 
 use super::plan::{
-    is_at_rest, is_made, only_a_place_awaited, only_install_awaited, only_snapshot_missing, restart_begun,
+    is_calm, is_made, only_a_place_awaited, only_install_awaited, only_snapshot_missing, restart_begun,
     restart_due, sizes_agree,
 };
 use super::resolve::{Backends, Resolved};
@@ -49,9 +49,7 @@ impl SiteKind {
                 return known;
             }
             // A site that was paused says so until somebody has looked at all of it again.
-            let conditions = &subject.status.conditions;
-            let calm = is_true(conditions, kinds::READY) || is_at_rest(&subject.status);
-            let settled = calm && is_true(conditions, kinds::SYNCED) && is_as_asked(subject, &resolved.terms);
+            let settled = is_calm(&subject.status) && is_as_asked(subject, &resolved.terms);
             if settled && !subject.precise {
                 known.steady = Some(steady(&subject.status, &resolved).await);
                 return known;

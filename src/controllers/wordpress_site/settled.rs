@@ -5,9 +5,8 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use kube::ResourceExt;
 
-use super::plan::{is_at_rest, is_quiet};
+use super::plan::{is_calm, is_quiet};
 use super::site::{Reservation, Served, Wishes};
-use crate::api::condition::{is_true, kinds};
 use crate::api::{PAUSED_ANNOTATION, SiteProviders, Suspension, WordPressSite};
 use crate::controllers::connections::{ProxyIndex, RecordIndex};
 use crate::domain::dns::RecordName;
@@ -40,15 +39,13 @@ impl Settled {
     /// `suspension` is what its Plan says visitors of a suspended site see.
     pub fn of(cluster: &ClusterId, site: &WordPressSite, suspension: Suspension) -> Option<Self> {
         let status = site.status.as_ref()?;
-        let holds = |kind| is_true(&status.conditions, kind);
         let paused = site
             .annotations()
             .get(PAUSED_ANNOTATION)
             .is_some_and(|value| value == "true");
         if site.metadata.deletion_timestamp.is_some()
             || paused
-            || !(holds(kinds::READY) || is_at_rest(status))
-            || !holds(kinds::SYNCED)
+            || !is_calm(status)
             || status.observed_generation != site.metadata.generation
         {
             return None;

@@ -30,7 +30,7 @@ pub(super) use container::locked;
 pub use container::{creation, is_quiet, unmarked};
 pub use finish::{only_a_place_awaited, only_install_awaited, only_snapshot_missing};
 pub use proxy::own_certificates;
-pub use rest::{is_at_rest, is_made};
+pub use rest::{is_calm, is_made};
 pub use restart::{begun as restart_begun, due as restart_due};
 pub use sizes::agree as sizes_agree;
 

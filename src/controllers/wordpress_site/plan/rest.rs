@@ -18,12 +18,19 @@ pub fn is_made(status: &WordPressSiteStatus) -> bool {
 }
 
 /// Whether the site was left at rest, as far as its status tells.
-pub fn is_at_rest(status: &WordPressSiteStatus) -> bool {
+fn is_at_rest(status: &WordPressSiteStatus) -> bool {
     let rests = |condition: &&k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition| {
         condition.type_ == kinds::READY
             && [reasons::STOPPED, reasons::SUSPENDED].contains(&condition.reason.as_str())
     };
     status.conditions.iter().any(|condition| rests(&condition)) && status.tasks.is_empty()
+}
+
+/// Whether the site was left as it shall be, up or at rest, as far as its status tells. One that is up in all its parts
+/// while something is still being done about it says so by its phase.
+pub fn is_calm(status: &WordPressSiteStatus) -> bool {
+    let up = is_true(&status.conditions, kinds::READY) && matches!(status.phase, None | Some(Phase::Running));
+    (up || is_at_rest(status)) && is_true(&status.conditions, kinds::SYNCED)
 }
 
 /// Nothing is made for a site that is suspended from its beginning.
