@@ -216,7 +216,7 @@ impl SiteKind {
         reservation: &Reservation,
         known: &mut Observed,
     ) {
-        let Backends { compute, proxy, .. } = &resolved.backends;
+        let Backends { compute, .. } = &resolved.backends;
         if let Fact::Unknown(error) = &known.container
             && error.kind() == ErrorKind::Conflict
         {
@@ -262,6 +262,19 @@ impl SiteKind {
             };
             known.install = compute.installer.state(&target).await.into();
         }
+        self.look_at_the_running(subject, resolved, reservation, known)
+            .await;
+    }
+
+    /// What only a container that is there and ours has.
+    async fn look_at_the_running(
+        &self,
+        subject: &SiteSubject,
+        resolved: &Resolved,
+        reservation: &Reservation,
+        known: &mut Observed,
+    ) {
+        let Backends { compute, proxy, .. } = &resolved.backends;
         let begun = restart_begun(&subject.status, &resolved.terms);
         if let Some(since) = begun.filter(|_| known.restarts.is_unread()) {
             let restarts = compute.host.tasks_of(reservation.vmid, Operation::Restart, since);

@@ -115,7 +115,7 @@ mod tests {
         assert_eq!(then(900, 1_600, 899, 299), first);
         assert_ne!(then(900, 1_600, 900, 300), first);
         // Late enough, but nothing to notice; then just so.
-        assert_eq!(then(180, 896, 900, 300), first);
+        assert_eq!(then(170, 896, 900, 300), first);
         assert_ne!(then(200, 800, 900, 300), first);
         assert_ne!(then(100, 915, 900, 300), first);
         // The start is the same but for old statistics; then another one.

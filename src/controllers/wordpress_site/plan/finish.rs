@@ -4,7 +4,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
 use super::super::site::{Action, Observed, Served};
 use super::super::verdict::{PARTS, Verdict};
-use super::{SitePlan, failed, is_made, restart_due, sizes_agree, wait};
+use super::{SitePlan, failed, is_made, restart_due, sizes, wait};
 use crate::api::condition::{is_true, kinds, reasons};
 use crate::api::{Phase, TaskOperation, WordPressSiteStatus};
 use crate::controllers::fact::Fact;
@@ -126,7 +126,7 @@ pub(super) fn snapshot(
     }
     verdict.phase = Phase::Running;
     // What was asked for while the site was made follows now, with a look at everything.
-    let next = match !is_made(status) && more_is_asked(status, observed) {
+    let next = match !is_made(status) && more_is_asked(&verdict, status, observed) {
         true => Next::Closer,
         false => Next::Settled,
     };
@@ -134,13 +134,13 @@ pub(super) fn snapshot(
 }
 
 /// Whether more is asked of the site than to be made.
-fn more_is_asked(status: &WordPressSiteStatus, observed: &Observed) -> bool {
+fn more_is_asked(verdict: &Verdict, status: &WordPressSiteStatus, observed: &Observed) -> bool {
     observed.terms.as_ref().is_some_and(|terms| {
         let wishes = &terms.wishes;
         wishes.rest().is_some()
             || wishes.served() != Served::Site
             || restart_due(status, terms).is_some()
-            || !sizes_agree(status, terms)
+            || verdict.resources.is_some_and(|given| !sizes::fit(given, terms))
     })
 }
 

@@ -24,12 +24,20 @@ pub(super) fn given(status: &WordPressSiteStatus, terms: &Terms, container: &Con
     }
 }
 
-/// Whether a site has been given all that its Plan says and can be given.
+/// Whether these sizes are all that the Plan says and that can be given.
+pub(super) fn fit(given: SiteResources, terms: &Terms) -> bool {
+    given
+        == SiteResources {
+            disk_gib: terms.sizes.disk_gib.max(given.disk_gib),
+            ..terms.sizes
+        }
+}
+
+/// Whether a site has been given all that its Plan says and can be given, and says so where it cannot.
 pub fn agree(status: &WordPressSiteStatus, terms: &Terms) -> bool {
     let Some(given) = status.resources else {
         return false;
     };
-    let wanted = terms.sizes;
     let noted = status
         .conditions
         .iter()
@@ -38,13 +46,9 @@ pub fn agree(status: &WordPressSiteStatus, terms: &Terms) -> bool {
     let trouble = if terms.wishes.without_plan.is_some() {
         Some(reasons::PLAN_NOT_FOUND)
     } else {
-        (given.disk_gib > wanted.disk_gib).then_some(reasons::DISK_CANNOT_SHRINK)
+        (given.disk_gib > terms.sizes.disk_gib).then_some(reasons::DISK_CANNOT_SHRINK)
     };
-    let as_far_as_possible = SiteResources {
-        disk_gib: wanted.disk_gib.max(given.disk_gib),
-        ..wanted
-    };
-    given == as_far_as_possible && noted == trouble
+    fit(given, terms) && noted == trouble
 }
 
 /// Says why a site is not as its Plan says, if it cannot be.

@@ -3,6 +3,7 @@
 #![allow(clippy::too_many_lines, reason = "a table is as long as it has rows")]
 
 mod containers;
+mod day_two;
 mod finish;
 mod looking;
 mod model;
