@@ -5,6 +5,7 @@
 
 mod folder;
 mod hints;
+mod life;
 mod look;
 mod proof;
 mod scene;

@@ -164,6 +164,17 @@ pub fn creations(backends: &Backends) -> u64 {
 /// # Errors
 /// When anything but WordPress answers.
 pub async fn fetch(backends: &Backends, host: &str) -> Result<usize, StageError> {
+    let (status, page) = visit(backends, host).await?;
+    let good = (200..300).contains(&status) && page.contains(GENERATOR);
+    good.then_some(page.len())
+        .ok_or_else(|| StageError::Other(format!("https://{host}/ answers {status} and is not WordPress")))
+}
+
+/// HTTP status and text of a site's front page, as a visitor gets them.
+///
+/// # Errors
+/// When nothing answers.
+pub async fn visit(backends: &Backends, host: &str) -> Result<(u16, String), StageError> {
     let failed = |what: String| StageError::Other(format!("https://{host}/ {what}"));
     let (_, https) = backends.npm.edge_addresses();
     let client = client_builder(&TlsTrust::CaBundle(backends.npm.ca_pem()))
@@ -173,15 +184,12 @@ pub async fn fetch(backends: &Backends, host: &str) -> Result<usize, StageError>
         .map_err(|error| failed(error.to_string()))?;
     let answer = client.get(format!("https://{host}/")).send().await;
     let answer = answer.map_err(|error| failed(format!("does not answer: {error}")))?;
-    let status = answer.status();
-    let page = answer
-        .text()
-        .await
-        .map_err(|error| failed(format!("breaks off: {error}")))?;
-    if !status.is_success() || !page.contains(GENERATOR) {
-        return Err(failed(format!("answers {status} and is not WordPress")));
-    }
-    Ok(page.len())
+    let status = answer.status().as_u16();
+    let page = answer.text().await;
+    Ok((
+        status,
+        page.map_err(|error| failed(format!("breaks off: {error}")))?,
+    ))
 }
 
 #[cfg(test)]

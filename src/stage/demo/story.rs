@@ -1,5 +1,5 @@
-//! The whole story without a terminal: three sites come up, the operator is killed while a fourth one is made, two
-//! zones come up and are repaired, all are deleted, and the simulators say what is left.
+//! The whole story without a terminal: three sites come up, the operator is killed while a fourth one is made, a
+//! customer lives with his site, two zones come up and are repaired, all are deleted, and the simulators say what is left.
 
 use std::time::{Duration, Instant};
 
@@ -7,6 +7,7 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
 use kube::api::{DeleteParams, ListParams};
 
+use super::life;
 use super::look::{Look, SiteLook};
 use super::proof::{self, Things};
 use super::scene::{NAMESPACE, Scene};
@@ -30,6 +31,7 @@ pub async fn play(scene: &mut Scene, clock: &mut Clock) -> Result<(), StageError
     let mut changes = Changes::default();
     three_come_up(scene, clock, &mut changes).await?;
     fourth_survives_a_kill(scene, clock, &mut changes).await?;
+    life::with_a_site(scene, clock).await?;
     zones::two_come_up(scene, clock).await?;
     zones::drift_is_repaired(scene, clock).await?;
     zones::both_go(scene, clock).await?;
