@@ -13,6 +13,7 @@ mod lost_status;
 mod outages;
 mod pauses;
 mod provider_health;
+mod random_walks;
 mod refused_references;
 mod refused_resources;
 mod restarts;
