@@ -92,6 +92,10 @@ pub struct BenchOptions {
     #[arg(long, value_name = "MILLISECONDS", default_value = "5")]
     pub latency: u64,
 
+    /// How long nothing is changed before all is deleted, to see what that costs
+    #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = Checked(values::duration))]
+    pub idle: Duration,
+
     /// File for the figures
     #[arg(long, value_name = "PATH", default_value = "target/bench/wordpresssite.json")]
     pub out: PathBuf,

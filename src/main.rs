@@ -183,6 +183,7 @@ async fn bench(options: hostwright::config::BenchOptions) -> Result<(), Failure>
         objects: options.objects,
         latency: std::time::Duration::from_millis(options.latency),
         out: options.out,
+        idle: options.idle,
         limit: LIMIT,
     };
     Ok(hostwright::stage::bench::bench(&settings).await?)

@@ -1,9 +1,11 @@
-//! The benchmark: many sites at once, then a restart with everything unchanged, then all of them deleted.
+//! The benchmark: many sites at once, a restart with everything unchanged, changes of one of them, a while without any
+//! change, then all of them deleted.
 //!
 //! The operator runs as a process of its own, so that its memory and processor time are its own. API writes and
 //! reads are counted by the API server's audit log, outside calls by the simulators.
 
 mod audit;
+mod changes;
 pub mod peers;
 
 use std::collections::BTreeMap;
@@ -15,6 +17,7 @@ use kube::api::{Api, DeleteParams, ListParams, PostParams};
 use serde::Serialize;
 
 use self::audit::ApiCalls;
+use self::changes::{ChangeFigures, IdleFigures};
 use super::operator::{OperatorOptions, OperatorProcess, Scrape};
 use super::{Backends, BackendsOptions, Cluster, ClusterOptions, Pool, StageError, foundations, plan, site};
 use crate::api::WordPressSite;
@@ -36,7 +39,9 @@ pub struct BenchSettings {
     pub latency: Duration,
     /// Where the result goes.
     pub out: PathBuf,
-    /// Limit for each of the three parts.
+    /// How long nothing is changed; not at all when zero.
+    pub idle: Duration,
+    /// Limit for each of the parts.
     pub limit: Duration,
 }
 
@@ -76,6 +81,11 @@ pub struct Figures {
     pub restart_seconds: f64,
     /// Largest resident memory of the restarted operator in MiB.
     pub restart_peak_rss_mib: f64,
+    /// What changes of one of the sites cost.
+    pub changes: BTreeMap<String, ChangeFigures>,
+    /// What it cost that nothing changed for a while.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub idle: Option<IdleFigures>,
     /// Sites per second while all are deleted.
     pub deletions_per_second: f64,
     /// Things left outside in the end.
@@ -164,6 +174,10 @@ async fn measure(settings: &BenchSettings, folder: PathBuf) -> Result<Figures, S
     let mut figures = run.create(&operator).await?;
     operator.stop().await?;
     let operator = run.restart(&mut figures).await?;
+    figures.changes = run.changes().await?;
+    if !settings.idle.is_zero() {
+        figures.idle = Some(run.idle(settings.idle).await?);
+    }
     run.delete(&mut figures, &operator).await?;
     operator.stop().await?;
     Ok(figures)
@@ -250,6 +264,8 @@ impl Run<'_> {
             restart_outside_calls: 0,
             restart_seconds: 0.0,
             restart_peak_rss_mib: 0.0,
+            changes: BTreeMap::new(),
+            idle: None,
             deletions_per_second: 0.0,
             left_over: 0,
         })
@@ -413,7 +429,8 @@ fn print(figures: &Figures) {
             ),
         ),
     ];
-    for (what, value) in rows {
+    let rows = rows.map(|(what, value)| (what.to_owned(), value)).into_iter();
+    for (what, value) in rows.chain(changes::rows(&figures.changes, figures.idle.as_ref())) {
         println!("{what:<26} {value}");
     }
 }
