@@ -78,14 +78,16 @@ stage: devcluster helm
 	@hack/chart/rights.sh
 
 .PHONY: generate
-generate: build ## write the resource definitions into crds/ and the chart
+generate: build ## write the resource definitions into crds/ and the chart, and their reference into docs/
 	$(HOSTWRIGHT) crds --out crds
 	$(HOSTWRIGHT) crds --out charts/hostwright/crds
+	$(HOSTWRIGHT) crds --docs docs/crd-reference.md
 
 .PHONY: generate-check
-generate-check: build ## fail when the resource definitions are not up to date
+generate-check: build ## fail when the resource definitions or their reference are not up to date
 	$(HOSTWRIGHT) crds --check --out crds
 	$(HOSTWRIGHT) crds --check --out charts/hostwright/crds
+	$(HOSTWRIGHT) crds --check --docs docs/crd-reference.md
 
 .PHONY: lint
 lint: format-check clippy doc lint-shell lint-go lint-python ## formatting, Clippy with and without simulators, rustdoc, ShellCheck, gofmt, go vet, Python

@@ -18,10 +18,15 @@ use crate::runtime::leader::Terms;
 use crate::runtime::telemetry::{LogFilter, LogFormat};
 
 mod people;
+mod site;
 mod values;
 
 pub use people::{
-    ImportCommand, ImportZoneOptions, OrphansOptions, OutputFormat, PlanOptions, SessionOptions,
+    ImportCommand, ImportZoneOptions, OrphansOptions, OutputFormat, PlanOptions, SessionOptions, colours,
+};
+pub use site::{
+    ClusterOptions, CredentialsOptions, OpenOptions, PlaceOptions, RestoreOptions, Shown, SiteCommand,
+    SiteOptions, StatusOptions,
 };
 
 use values::Checked;
@@ -49,6 +54,9 @@ pub enum Command {
     /// Print a manifest for something that exists outside.
     #[command(subcommand)]
     Import(ImportCommand),
+    /// A site.
+    #[command(flatten)]
+    Site(SiteCommand),
     /// Play the whole thing on this machine: real API server, simulated back-ends, three sites.
     #[cfg(feature = "sim")]
     Demo(DemoOptions),
@@ -286,8 +294,12 @@ pub struct CrdsOptions {
     #[arg(long, value_name = "FOLDER")]
     pub out: Option<PathBuf>,
 
-    /// Write nothing; fail when the files in the folder differ from what would be written
-    #[arg(long, requires = "out")]
+    /// Write the reference of all fields as one page, to this file
+    #[arg(long, value_name = "FILE", conflicts_with = "out")]
+    pub docs: Option<PathBuf>,
+
+    /// Write nothing; fail when the files differ from what would be written
+    #[arg(long)]
     pub check: bool,
 }
 
@@ -335,7 +347,7 @@ impl Arguments {
         }
     }
 
-    /// The given words (the first is the program's name) and the environment of this process.
+    /// The given words (the first is the program's name, by which it may be the plugin of kubectl) and the environment of this process.
     ///
     /// # Errors
     /// A message for people, which may also be the help that they asked for.
@@ -344,7 +356,20 @@ impl Arguments {
         I: IntoIterator<Item = T>,
         T: Into<OsString> + Clone,
     {
+        let words: Vec<OsString> = words.into_iter().map(Into::into).collect();
+        if site::is_plugin(words.first()) {
+            return Ok(site::PluginArguments::try_parse_from(words)?.into());
+        }
         let arguments = Self::try_parse_from(words)?;
+        if let Command::Crds(CrdsOptions {
+            out: None,
+            docs: None,
+            check: true,
+        }) = &arguments.command
+        {
+            let reason = "--check needs --out or --docs: what is compared";
+            return Err(Self::command().error(ErrorKind::MissingRequiredArgument, reason));
+        }
         if let Command::Run(options) = &arguments.command
             && let Err(reason) = options.check()
         {
@@ -563,8 +588,9 @@ mod tests {
     }
 
     #[test]
-    fn a_check_of_definitions_needs_a_folder() {
+    fn a_check_of_definitions_needs_a_folder_or_a_page() {
         assert!(Arguments::from_words(["hostwright", "crds", "--check"]).is_err());
+        assert!(Arguments::from_words(["hostwright", "crds", "--check", "--docs=a.md"]).is_ok());
         assert!(Arguments::from_words(["hostwright", "crds", "--check", "--out=crds"]).is_ok());
     }
 
