@@ -21,7 +21,7 @@ mod tests;
 use std::io::Write;
 use std::process::ExitCode;
 
-use kube::{Resource, ResourceExt};
+use kube::Resource;
 use serde::Serialize;
 
 use crate::config::{OutputFormat, PlaceOptions, SiteCommand};
@@ -82,7 +82,7 @@ where
         OutputFormat::Text => writeln!(out, "{sentence}")?,
         OutputFormat::Json => {
             let mut object = object.clone();
-            object.managed_fields_mut().clear();
+            object.meta_mut().managed_fields = None;
             json(&object, out)?;
         }
     }

@@ -19,7 +19,7 @@ pub(super) const FORMAT: u32 = 1;
 /// Restores that are told, the newest.
 const RESTORES: usize = 3;
 /// Reasons of what is on its way or as it was asked to be, rather than wrong.
-const WAITING: [&str; 8] = [
+const WAITING: [&str; 11] = [
     reasons::PENDING,
     reasons::PROVISIONING,
     reasons::WAITING,
@@ -28,6 +28,9 @@ const WAITING: [&str; 8] = [
     reasons::DELETING,
     reasons::PAUSED,
     reasons::SUSPENDED,
+    reasons::STOPPED,
+    reasons::STOPPING,
+    reasons::RESTORING,
 ];
 /// Reasons of what only somebody outside can end, and which is looked at again all the time.
 const LOOKED_UP: [&str; 6] = [
@@ -136,9 +139,10 @@ fn next(reason: &str, stalled: bool) -> Option<String> {
     let minutes = |duration: std::time::Duration| duration.as_secs().div_ceil(60);
     Some(match reason {
         reasons::PENDING | reasons::PROVISIONING | reasons::WAITING => return None,
+        reasons::STOPPED | reasons::STOPPING | reasons::RESTORING => return None,
         reasons::TASK_RUNNING => "when the task ends".to_owned(),
         reasons::QUEUED => "when a place is free".to_owned(),
-        reasons::RECORDS_REFUSED | reasons::QUOTA_EXCEEDED => {
+        reasons::RECORDS_REFUSED | reasons::QUOTA_EXCEEDED | reasons::DISK_CANNOT_SHRINK => {
             "when the object or its Plan is changed".to_owned()
         }
         reasons::SUSPENDED => "when the suspension ends".to_owned(),
