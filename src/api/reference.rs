@@ -68,6 +68,8 @@ fn kind(text: &mut String, crd: &Value) -> std::fmt::Result {
         fields(text, part, schema)?;
         let mut said = Vec::new();
         rules(part, schema, &mut said);
+        // Several expressions of one rule say the same.
+        said.dedup();
         if !said.is_empty() {
             writeln!(text, "\nRules, in the words of the API server:\n")?;
         }
