@@ -163,7 +163,7 @@ pub async fn cluster_id(client: Client) -> Result<ClusterId, ClusterIdError> {
 }
 
 /// An error with its causes, those left out that the text before already ends with.
-fn chain(error: &(dyn Error + 'static)) -> String {
+pub fn chain(error: &(dyn Error + 'static)) -> String {
     let mut text = error.to_string();
     let mut next = error.source();
     while let Some(cause) = next {

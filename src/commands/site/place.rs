@@ -12,9 +12,8 @@ use serde_json::Value;
 
 use super::{MANAGER, SiteError, near};
 use crate::api::WordPressSite;
-use crate::commands::session::words;
 use crate::config::PlaceOptions;
-use crate::runtime::kubernetes;
+use crate::runtime::kubernetes::{self, chain};
 
 /// Objects per page of a list: 500 of some 5 KB are a few MiB at a time, and `kubectl` asks for as many.
 const PAGE: u32 = 500;
@@ -85,9 +84,12 @@ impl Place {
             Ok(Some(object)) => Ok(object),
             Ok(None) => {
                 // Whoever may read one may not be allowed to list all.
-                let there = self.names::<K>().await.unwrap_or_default();
+                let there = self.names::<K>().await;
                 let Self { namespace, .. } = self;
-                let hint = near::hint(name, &there, &kind, &format!("namespace {namespace}"));
+                let hint = match there {
+                    Some(there) => near::hint(name, &there, &kind, &format!("namespace {namespace}")),
+                    None => "-n names another namespace".to_owned(),
+                };
                 Err(SiteError::Refused(format!(
                     "{kind} {namespace}/{name} does not exist; {hint}"
                 )))
@@ -199,6 +201,14 @@ impl Place {
             what: format!("{kind} {}/{name} {what}", self.namespace),
             reason,
         }
+    }
+}
+
+/// What the API server said, or why it said nothing.
+fn words(error: &kube::Error) -> String {
+    match error {
+        kube::Error::Api(status) => status.message.trim_end_matches('.').to_owned(),
+        other => chain(other),
     }
 }
 

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use tokio::process::Command;
 
 use super::Ended;
-use crate::world::{World, shared};
+use crate::world::{World, eventually, shared};
 
 /// The program under the name by which kubectl finds it.
 fn plugin() -> PathBuf {
@@ -396,4 +396,149 @@ async fn a_site_that_an_operator_makes_is_shown_with_all_parts() {
     assert!(!run.out.contains("next:"), "{run:?}");
     operator.stop().await;
     world.close().await;
+}
+
+/// A kubeconfig with which the administrator acts as somebody else.
+async fn kubeconfig_of(user: &str, folder: &tempfile::TempDir) -> PathBuf {
+    let text = tokio::fs::read_to_string(&shared().await.admin).await.unwrap();
+    let mut config: Value = serde_yaml::from_str(&text).unwrap();
+    config["users"][0]["user"]["as"] = json!(user);
+    let path = folder.path().join(user);
+    tokio::fs::write(&path, config.to_string()).await.unwrap();
+    path
+}
+
+/// Commands with the rights that `docs/kubectl.md` names for each, beside reading the one site.
+const RIGHTS: [(&[&str], &[(&str, &[&str])]); 10] = [
+    (&["open", "jane"], &[]),
+    (&["status"], &[("wordpresssites", &["list"])]),
+    (
+        &["status", "jane"],
+        &[("sitebackups", &["list"]), ("siterestores", &["list"])],
+    ),
+    (&["status", "dz/zone"], &[("dnszones", &["get"])]),
+    (&["backup", "jane"], &[("sitebackups", &["create"])]),
+    (
+        &["restore", "jane", "--backup", "good", "--yes"],
+        &[("sitebackups", &["get", "list"]), ("siterestores", &["create"])],
+    ),
+    (&["restart", "jane"], &[("wordpresssites", &["patch"])]),
+    (&["suspend", "jane"], &[("wordpresssites", &["patch"])]),
+    (&["stop", "jane"], &[("wordpresssites", &["patch"])]),
+    (&["credentials", "jane", "--plain"], &[("secrets", &["get"])]),
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_command_needs_the_rights_that_its_page_names() {
+    let world = World::new().await;
+    finished_site(&world, "jane").await;
+    finished_backup(&world, "jane", "good").await;
+    world.apply(&world.zone("cloudflare", json!([]))).await;
+    let secret = json!({
+        "apiVersion": "v1", "kind": "Secret", "stringData": {"username": "jane"},
+        "metadata": {"name": "jane-wordpress", "namespace": world.namespace},
+    });
+    world.apply(&secret).await;
+    let folder = tempfile::tempdir().unwrap();
+    for (number, (words, rights)) in RIGHTS.iter().enumerate() {
+        let user = format!("{}-{number}", world.namespace);
+        let kubeconfig = kubeconfig_of(&user, &folder).await;
+        let run = async || {
+            let mut command = Command::new(plugin());
+            command.args(*words).args(["--namespace", &world.namespace]);
+            command.arg("--kubeconfig").arg(&kubeconfig);
+            ended(command.stdin(Stdio::null()).output().await.unwrap())
+        };
+        let refused = run().await;
+        assert_eq!(refused.code, 1, "{words:?}: {refused:?}");
+        assert!(refused.errors.contains("is forbidden"), "{words:?}: {refused:?}");
+        let mut rules =
+            vec![json!({"apiGroups": ["hostwright.dev"], "resources": ["wordpresssites"], "verbs": ["get"]})];
+        rules.extend(rights.iter().map(|(resource, verbs)| {
+            let group = if *resource == "secrets" {
+                ""
+            } else {
+                "hostwright.dev"
+            };
+            json!({"apiGroups": [group], "resources": [resource], "verbs": verbs})
+        }));
+        let group = "rbac.authorization.k8s.io";
+        let meta = json!({"name": user, "namespace": world.namespace});
+        let version = format!("{group}/v1");
+        world
+            .apply(&json!({"apiVersion": version, "kind": "Role", "metadata": meta, "rules": rules}))
+            .await;
+        world
+            .apply(&json!({
+                "apiVersion": version, "kind": "RoleBinding", "metadata": meta,
+                "roleRef": {"apiGroup": group, "kind": "Role", "name": user},
+                "subjects": [{"apiGroup": group, "kind": "User", "name": user}],
+            }))
+            .await;
+        // The API server learns of new rights a moment later.
+        let done = eventually(&format!("{words:?} with its rights"), || async {
+            let run = run().await;
+            if run.code == 0 {
+                Ok(run)
+            } else {
+                Err(format!("{run:?}"))
+            }
+        })
+        .await;
+        assert!(!done.out.contains("cannot be listed"), "{words:?}: {done:?}");
+    }
+    world.close().await;
+}
+
+/// Whoever may see the site and nothing of it is told what is missing.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_may_not_be_seen_is_told() {
+    let world = World::new().await;
+    finished_site(&world, "jane").await;
+    let folder = tempfile::tempdir().unwrap();
+    let kubeconfig = kubeconfig_of(&format!("{}-blind", world.namespace), &folder).await;
+    let run = async |words: &[&str]| {
+        let mut command = Command::new(plugin());
+        command
+            .args(words)
+            .args(["--namespace", &world.namespace, "--kubeconfig"])
+            .arg(&kubeconfig);
+        ended(command.stdin(Stdio::null()).output().await.unwrap())
+    };
+    let said = run(&["status", "jane"]).await;
+    let begin = format!(
+        "hostwright: WordPressSite {}/jane cannot be read: ",
+        world.namespace
+    );
+    assert!(
+        said.errors.starts_with(&begin) && said.errors.contains("is forbidden"),
+        "{said:?}"
+    );
+    let said = run(&["status"]).await;
+    assert!(said.errors.contains("wordpresssites in namespace"), "{said:?}");
+    world.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cluster_that_does_not_answer_is_said_with_its_cause() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("config");
+    // Nobody listens at port 1 of the loopback interface (tcpmux, RFC 1078).
+    let config = json!({
+        "apiVersion": "v1", "kind": "Config", "current-context": "c",
+        "clusters": [{"name": "c", "cluster": {"server": "http://127.0.0.1:1"}}],
+        "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u", "namespace": "customers"}}],
+        "users": [{"name": "u", "user": {}}],
+    });
+    tokio::fs::write(&path, config.to_string()).await.unwrap();
+    let mut command = Command::new(plugin());
+    command.args(["suspend", "jane", "--kubeconfig"]).arg(&path);
+    let run = ended(command.output().await.unwrap());
+    assert_eq!(run.code, 1);
+    assert!(
+        run.errors
+            .starts_with("hostwright: WordPressSite customers/jane cannot be read: "),
+        "{run:?}"
+    );
+    assert!(run.errors.contains("refused"), "{run:?}");
 }
