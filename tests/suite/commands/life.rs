@@ -408,8 +408,11 @@ async fn kubeconfig_of(user: &str, folder: &tempfile::TempDir) -> PathBuf {
     path
 }
 
+/// A resource, and what is done with it.
+type Right = (&'static str, &'static [&'static str]);
+
 /// Commands with the rights that `docs/kubectl.md` names for each, beside reading the one site.
-const RIGHTS: [(&[&str], &[(&str, &[&str])]); 10] = [
+const RIGHTS: [(&[&str], &[Right]); 10] = [
     (&["open", "jane"], &[]),
     (&["status"], &[("wordpresssites", &["list"])]),
     (
