@@ -29,7 +29,7 @@ test: test-rust test-devcluster chart-check ## everything, as CI: Rust tests, te
 
 .PHONY: test-rust
 test-rust: prerequisites stage ## the Rust tests alone; ARGS="--test suite site_life" picks some
-	@hack/prerequisites.sh sshd named named-checkzone setpriv
+	@hack/prerequisites.sh sshd named named-checkzone setpriv script
 	cargo test $(CARGO_FLAGS) --all-targets $(ARGS)
 
 .PHONY: test-devcluster
@@ -78,14 +78,16 @@ stage: devcluster helm
 	@hack/chart/rights.sh
 
 .PHONY: generate
-generate: build ## write the resource definitions into crds/ and the chart
+generate: build ## write the resource definitions into crds/ and the chart, and their reference into docs/
 	$(HOSTWRIGHT) crds --out crds
 	$(HOSTWRIGHT) crds --out charts/hostwright/crds
+	$(HOSTWRIGHT) crds --docs docs/crd-reference.md
 
 .PHONY: generate-check
-generate-check: build ## fail when the resource definitions are not up to date
+generate-check: build ## fail when the resource definitions or their reference are not up to date
 	$(HOSTWRIGHT) crds --check --out crds
 	$(HOSTWRIGHT) crds --check --out charts/hostwright/crds
+	$(HOSTWRIGHT) crds --check --docs docs/crd-reference.md
 
 .PHONY: lint
 lint: format-check clippy doc lint-shell lint-go lint-python ## formatting, Clippy with and without simulators, rustdoc, ShellCheck, gofmt, go vet, Python
@@ -121,7 +123,8 @@ lint-python:
 	python3 -W error -c 'import ast, pathlib, sys; [ast.parse(pathlib.Path(p).read_text(), p) for p in sys.argv[1:]]' $(shell git ls-files '*.py')
 
 .PHONY: chart-check
-chart-check: helm ## lint the Helm chart and render it with all sorts of values
+chart-check: helm ## lint the Helm chart, render it with all sorts of values, try its alerts
+	@hack/prerequisites.sh promtool
 	hack/chart/check.sh
 
 .PHONY: ci

@@ -14,6 +14,8 @@ sshd            openssh-server  a real SSH server, for tests of the installer
 named           bind9           real name servers, for tests of delegations and records
 named-checkzone bind9-utils     judges the zone files of those tests
 setpriv         util-linux      ends the servers of a test that is killed
+promtool        prometheus      checks and tries the alerts of the chart
+script          bsdutils        runs programs at a terminal, for tests
 shellcheck      shellcheck      checks shell scripts
 '
 

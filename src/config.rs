@@ -18,11 +18,20 @@ use crate::runtime::leader::Terms;
 use crate::runtime::telemetry::{LogFilter, LogFormat};
 
 mod people;
+mod site;
+#[cfg(feature = "sim")]
+mod stage;
 mod values;
 
 pub use people::{
-    ImportCommand, ImportZoneOptions, OrphansOptions, OutputFormat, PlanOptions, SessionOptions,
+    ImportCommand, ImportZoneOptions, OrphansOptions, OutputFormat, PlanOptions, SessionOptions, colours,
 };
+pub use site::{
+    ClusterOptions, CredentialsOptions, OpenOptions, PlaceOptions, RestoreOptions, Shown, SiteCommand,
+    SiteOptions, StatusOptions,
+};
+#[cfg(feature = "sim")]
+pub use stage::{BenchOptions, BenchPeersOptions, Contestant, DemoOptions, SimOptions, SimService};
 
 use values::Checked;
 
@@ -49,6 +58,9 @@ pub enum Command {
     /// Print a manifest for something that exists outside.
     #[command(subcommand)]
     Import(ImportCommand),
+    /// A site.
+    #[command(flatten)]
+    Site(SiteCommand),
     /// Play the whole thing on this machine: real API server, simulated back-ends, three sites.
     #[cfg(feature = "sim")]
     Demo(DemoOptions),
@@ -61,101 +73,6 @@ pub enum Command {
     /// Race against other frameworks' operators on the same task.
     #[cfg(feature = "sim")]
     BenchPeers(BenchPeersOptions),
-}
-
-/// Settings of `demo`.
-#[cfg(feature = "sim")]
-#[derive(Debug, Clone, Args)]
-pub struct DemoOptions {
-    /// Play the whole story without a terminal, prove its end, and exit: 0 only if all of it holds
-    #[arg(long)]
-    pub once: bool,
-
-    /// Folder for kubeconfigs, logs and data, removed in the end
-    #[arg(long, value_name = "FOLDER", default_value_os_t = std::env::temp_dir().join("hostwright-demo"))]
-    pub folder: PathBuf,
-
-    /// Leave the folder there in the end
-    #[arg(long)]
-    pub keep: bool,
-}
-
-/// What is measured.
-#[cfg(feature = "sim")]
-#[derive(Debug, Clone, Args)]
-pub struct BenchOptions {
-    /// Number of sites
-    #[arg(long, value_name = "NUMBER", default_value = "500")]
-    pub objects: u32,
-
-    /// Latency of every outside call in milliseconds
-    #[arg(long, value_name = "MILLISECONDS", default_value = "5")]
-    pub latency: u64,
-
-    /// How long nothing is changed before all is deleted, to see what that costs
-    #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = Checked(values::duration))]
-    pub idle: Duration,
-
-    /// File for the figures
-    #[arg(long, value_name = "PATH", default_value = "target/bench/wordpresssite.json")]
-    pub out: PathBuf,
-}
-
-/// How the race is run.
-#[cfg(feature = "sim")]
-#[derive(Debug, Clone, Args)]
-pub struct BenchPeersOptions {
-    /// Number of zones
-    #[arg(long, value_name = "NUMBER", default_value = "2000", value_parser = clap::value_parser!(u32).range(1..))]
-    pub objects: u32,
-
-    /// Number of rounds; the order of the contestants rotates
-    #[arg(long, value_name = "NUMBER", default_value = "3", value_parser = clap::value_parser!(u32).range(1..))]
-    pub rounds: u32,
-
-    /// Latency of every outside call in milliseconds
-    #[arg(long, value_name = "MILLISECONDS", default_value = "5")]
-    pub latency: u64,
-
-    /// Time between two looks at a zone that nothing has changed, the same for all
-    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = Checked(values::duration))]
-    pub resync: Duration,
-
-    /// How long nothing happens but one drift
-    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = Checked(values::duration))]
-    pub idle: Duration,
-
-    /// Limit for each part of a contestant's run
-    #[arg(long, value_name = "DURATION", default_value = "15m", value_parser = Checked(values::duration))]
-    pub limit: Duration,
-
-    /// Who takes part; all without it
-    #[arg(long, value_enum, value_name = "NAME", value_delimiter = ',')]
-    pub only: Vec<Contestant>,
-
-    /// Folder with the peers' programs
-    #[arg(long, value_name = "FOLDER", default_value = "target/bench/peers")]
-    pub programs: PathBuf,
-
-    /// File for the figures; the plot gets the same name with .svg
-    #[arg(long, value_name = "PATH", default_value = "target/bench/peers.json")]
-    pub out: PathBuf,
-
-    /// Page whose table is written anew, with the plot beside it
-    #[arg(long, value_name = "PATH", num_args = 0..=1, default_missing_value = "docs/performance.md")]
-    pub docs: Option<PathBuf>,
-}
-
-/// Who takes part in the race.
-#[cfg(feature = "sim")]
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
-pub enum Contestant {
-    /// This program.
-    Hostwright,
-    /// An operator with kopf (Python).
-    Kopf,
-    /// An operator with controller-runtime (Go).
-    ControllerRuntime,
 }
 
 /// Settings of the operator.
@@ -290,38 +207,13 @@ pub struct CrdsOptions {
     #[arg(long, value_name = "FOLDER")]
     pub out: Option<PathBuf>,
 
-    /// Write nothing; fail when the files in the folder differ from what would be written
-    #[arg(long, requires = "out")]
+    /// Write the reference of all fields as one page, to this file
+    #[arg(long, value_name = "FILE", conflicts_with = "out")]
+    pub docs: Option<PathBuf>,
+
+    /// Write nothing; fail when the files differ from what would be written
+    #[arg(long)]
     pub check: bool,
-}
-
-/// Settings of `sim`.
-#[cfg(feature = "sim")]
-#[derive(Debug, Clone, Args)]
-pub struct SimOptions {
-    /// Which back-end
-    #[arg(value_enum)]
-    pub service: SimService,
-
-    /// Address to listen at; port 0 picks a free one
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0", value_parser = Checked(values::address))]
-    pub listen: SocketAddr,
-}
-
-/// Back-ends that can be simulated.
-#[cfg(feature = "sim")]
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum SimService {
-    /// Proxmox VE.
-    Proxmox,
-    /// Nginx Proxy Manager.
-    Npm,
-    /// Cloudflare DNS.
-    Cloudflare,
-    /// ISPConfig's remote API.
-    Ispconfig,
-    /// The node that the installer reaches over SSH.
-    Ssh,
 }
 
 impl Arguments {
@@ -339,7 +231,7 @@ impl Arguments {
         }
     }
 
-    /// The given words (the first is the program's name) and the environment of this process.
+    /// The given words (the first is the program's name, by which it may be the plugin of kubectl) and the environment of this process.
     ///
     /// # Errors
     /// A message for people, which may also be the help that they asked for.
@@ -348,7 +240,20 @@ impl Arguments {
         I: IntoIterator<Item = T>,
         T: Into<OsString> + Clone,
     {
+        let words: Vec<OsString> = words.into_iter().map(Into::into).collect();
+        if site::is_plugin(words.first()) {
+            return Ok(site::PluginArguments::try_parse_from(words)?.into());
+        }
         let arguments = Self::try_parse_from(words)?;
+        if let Command::Crds(CrdsOptions {
+            out: None,
+            docs: None,
+            check: true,
+        }) = &arguments.command
+        {
+            let reason = "--check needs --out or --docs: what is compared";
+            return Err(Self::command().error(ErrorKind::MissingRequiredArgument, reason));
+        }
         if let Command::Run(options) = &arguments.command
             && let Err(reason) = options.check()
         {
@@ -567,8 +472,9 @@ mod tests {
     }
 
     #[test]
-    fn a_check_of_definitions_needs_a_folder() {
+    fn a_check_of_definitions_needs_a_folder_or_a_page() {
         assert!(Arguments::from_words(["hostwright", "crds", "--check"]).is_err());
+        assert!(Arguments::from_words(["hostwright", "crds", "--check", "--docs=a.md"]).is_ok());
         assert!(Arguments::from_words(["hostwright", "crds", "--check", "--out=crds"]).is_ok());
     }
 

@@ -27,6 +27,9 @@ async fn main() -> ExitCode {
         Command::Import(ImportCommand::Dnszone(options)) => {
             return ended(commands::import::dnszone(&options).await);
         }
+        Command::Site(command) => {
+            return ended(commands::site::run(&command, &mut std::io::stdout()).await);
+        }
         Command::Run(options) => run(*options).await,
         Command::Crds(options) => crds(&options),
         Command::Orphans(options) => return orphans(&options).await,
@@ -200,6 +203,9 @@ async fn orphans(options: &hostwright::config::OrphansOptions) -> ExitCode {
 }
 
 fn crds(options: &CrdsOptions) -> Result<(), Failure> {
+    if let Some(path) = &options.docs {
+        return generated(path, &hostwright::api::reference::page(), options.check);
+    }
     let files = hostwright::api::crds::files()?;
     let Some(folder) = &options.out else {
         files
@@ -207,14 +213,21 @@ fn crds(options: &CrdsOptions) -> Result<(), Failure> {
             .for_each(|file| println!("---\n{}", file.text.trim_end()));
         return Ok(());
     };
-    for file in files {
-        let path = folder.join(&file.name);
-        if !options.check {
-            std::fs::create_dir_all(folder)?;
-            std::fs::write(&path, file.text)?;
-        } else if std::fs::read_to_string(&path).ok().as_deref() != Some(&file.text) {
-            return Err(format!("{} is not up to date; run `make generate`", path.display()).into());
-        }
+    if !options.check {
+        std::fs::create_dir_all(folder)?;
     }
-    Ok(())
+    files
+        .iter()
+        .try_for_each(|file| generated(&folder.join(&file.name), &file.text, options.check))
+}
+
+/// Writes a generated file, or sees that it is as it would be written.
+fn generated(path: &std::path::Path, text: &str, check: bool) -> Result<(), Failure> {
+    if !check {
+        return Ok(std::fs::write(path, text)?);
+    }
+    match std::fs::read_to_string(path).ok().as_deref() == Some(text) {
+        true => Ok(()),
+        false => Err(format!("{} is not up to date; run `make generate`", path.display()).into()),
+    }
 }

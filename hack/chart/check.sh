@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
 # Checks the Helm chart without a cluster: lint, templates with the values that
-# people set, and values that the schema has to refuse. HELM names another helm.
-# tests/suite/chart.rs applies what is rendered to a real API server.
+# people set, and values that the schema has to refuse; then the alerts, which
+# promtool reads and tries with numbers. HELM names another helm.
+# tests/suite/chart.rs applies what is rendered to a real API server, and sees that
+# alerts and dashboard name only metrics that the program has.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -62,6 +64,13 @@ shows "image: \"registry.example/hw@$digest\"" --set image.repository=registry.e
 shows 'image: "hostwright/hostwright:1.2"' --set image.tag=1.2
 shows 'targetPort: admin' --set metrics.service.enabled=true
 hides 'targetPort: admin'
+hides PrometheusRule
+shows 'kind: PrometheusRule' --set metrics.rules.enabled=true
+shows 'alert: HostwrightDown' --set metrics.rules.enabled=true
+shows 'release: prometheus' --set metrics.rules.enabled=true --set metrics.rules.labels.release=prometheus
+hides grafana
+shows 'grafana_dashboard: "1"' --set metrics.dashboard.enabled=true
+shows '"uid": "hostwright"' --set metrics.dashboard.enabled=true
 shows 'kind: ValidatingAdmissionPolicyBinding'
 hides ValidatingAdmissionPolicy --set secretGuard.enabled=false
 shows 'name: hosting' --set fullnameOverride=hosting
@@ -105,4 +114,14 @@ refuses 'needs leaderElection.enabled' --set updateStrategy=RollingUpdate
 refuses concurency --set operator.concurency=8
 refuses 'chart requires kubeVersion' --kube-version 1.32.0
 
-echo "chart: lint, templates and refusals are as they shall be"
+# As files and as rendered: the wrapping must not change what Prometheus reads.
+alerts=$chart/alerts/hostwright.yaml
+promtool check rules "$alerts" >/dev/null || fail "promtool does not understand $alerts"
+said=$(promtool test rules "$here/alerts.test.yaml" 2>&1) || fail "the alerts do not do what they shall: $said"
+wrapped=$(mktemp)
+trap 'rm -f "$wrapped"' EXIT
+render --set metrics.rules.enabled=true --show-only templates/prometheusrule.yaml |
+  sed -n '/^spec:/,$ { /^spec:/d; s/^  //; p }' >"$wrapped"
+promtool check rules "$wrapped" >/dev/null || fail "promtool does not understand the PrometheusRule"
+
+echo "chart: lint, templates, refusals and alerts are as they shall be"

@@ -9,6 +9,7 @@ mod dns_zone;
 mod plan;
 mod provider;
 mod provider_zones;
+pub mod reference;
 mod site_backup;
 mod site_life;
 mod site_restore;

@@ -2,6 +2,9 @@
 //! sees the cluster as the operator would, once, and ends.
 
 pub mod import;
+mod ink;
 pub mod orphans;
 pub mod plan;
+mod question;
 pub mod session;
+pub mod site;

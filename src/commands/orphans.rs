@@ -12,6 +12,7 @@ use kube::core::NamespaceResourceScope;
 use kube::{Api, Resource, ResourceExt};
 use serde::Serialize;
 
+use super::question::confirmed;
 use super::session::{Access, Session, SessionError, title, words};
 use crate::api::{DnsZone, WordPressSite};
 use crate::config::{OrphansOptions, OutputFormat};
@@ -316,15 +317,8 @@ async fn delete(
                 "{name} is not deleted without a question; at no terminal, say --yes"
             ));
         }
-        write!(
-            out,
-            "{} ({}) is deleted for good. Type yes: ",
-            entry.what, entry.mark
-        )?;
-        out.flush()?;
-        let answer = tokio::task::spawn_blocking(|| std::io::stdin().lines().next());
-        let answer = answer.await.map_err(std::io::Error::other)?.transpose()?;
-        if answer.as_deref().map(str::trim) != Some("yes") {
+        let question = format!("{} ({}) is deleted for good.", entry.what, entry.mark);
+        if !confirmed(&question, out).await? {
             return refused("Nothing was deleted.".to_owned());
         }
     }

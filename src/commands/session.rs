@@ -14,7 +14,7 @@ use kube::runtime::watcher::Event;
 use kube::{Api, Client, Resource, ResourceExt};
 
 use crate::api::{DnsZone, Plan, Provider, WordPressSite};
-use crate::config::SessionOptions;
+use crate::config::{ClusterOptions, SessionOptions};
 use crate::controllers::connections::{Connections, Sources};
 use crate::controllers::dns_zone::ZoneKind;
 use crate::controllers::dns_zone::claims::Claims;
@@ -99,7 +99,9 @@ impl Session {
     /// # Errors
     /// When there is no way to the cluster, or a list is refused.
     pub async fn open(options: &SessionOptions, access: Access) -> Result<Self, SessionError> {
-        let client = kubernetes::client(options.kubeconfig().as_deref()).await?;
+        let ClusterOptions { context, .. } = &options.cluster;
+        let kubeconfig = options.cluster.kubeconfig();
+        let client = kubernetes::client_in(kubeconfig.as_deref(), context.as_deref()).await?;
         let cluster = match &options.cluster_id {
             Some(id) => id.clone(),
             None => kubernetes::cluster_id(client.clone()).await?,

@@ -1,11 +1,11 @@
 //! Arguments of the commands for people: what is looked at, and which operator's settings it is looked at with.
 
-use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
 
+use super::ClusterOptions;
 use super::values::{self, Checked};
 use crate::domain::{ClusterId, DnsLabel};
 
@@ -73,9 +73,9 @@ pub struct ImportZoneOptions {
 /// How a command for people sees the cluster: as the operator does whose settings these are.
 #[derive(Debug, Clone, Args)]
 pub struct SessionOptions {
-    /// Kubeconfig file (several as in KUBECONFIG); without it ~/.kube/config, or the pod's service account
-    #[arg(long = "kubeconfig", value_name = "PATH", env = "KUBECONFIG")]
-    pub kubeconfig: Option<OsString>,
+    /// Which cluster.
+    #[command(flatten)]
+    pub cluster: ClusterOptions,
 
     /// Name of this cluster in the owner marks at the back-ends, as the operator has it; without it the UID of
     /// namespace kube-system
@@ -92,15 +92,11 @@ pub struct SessionOptions {
     pub watch_namespace: Option<DnsLabel>,
 }
 
-impl SessionOptions {
-    /// Paths of the kubeconfig, with the place where `kubectl` looks by itself.
-    pub fn kubeconfig(&self) -> Option<OsString> {
-        let named = self.kubeconfig.clone().filter(|paths| !paths.is_empty());
-        named.or_else(|| {
-            let usual = std::env::home_dir()?.join(".kube").join("config");
-            usual.is_file().then(|| usual.into_os_string())
-        })
-    }
+/// Whether a terminal may be coloured: not when NO_COLOR is set to anything (https://no-color.org), nor when the terminal
+/// says that it knows no colours.
+pub fn colours() -> bool {
+    std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+        && std::env::var_os("TERM").is_none_or(|kind| kind != "dumb")
 }
 
 /// Settings of `orphans`.

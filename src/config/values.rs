@@ -8,6 +8,7 @@ use clap::builder::TypedValueParser;
 use clap::error::ErrorKind;
 use clap::parser::ValueSource;
 
+use super::Shown;
 use crate::domain::{ClusterId, DnsLabel};
 use crate::runtime::telemetry::{LogFilter, LogFormat};
 
@@ -112,6 +113,29 @@ pub(super) fn object_name(text: &str) -> Result<String, String> {
         "is not the name of an object; write 1 to {OBJECT_NAME_MAX} lower-case letters, digits, hyphens and dots, such \
          as hostwright"
     ))
+}
+
+/// The name of a site, also with its kind before it as kubectl prints it.
+pub(super) fn site_name(text: &str) -> Result<String, String> {
+    match shown(text)? {
+        Shown::Site(name) => Ok(name),
+        Shown::Zone(_) => Err("is not the name of a WordPressSite; write it without a kind".to_owned()),
+    }
+}
+
+/// A site or a zone: `NAME`, `wordpresssite/NAME` or `dnszone/NAME`, with the short and the plural names too.
+pub(super) fn shown(text: &str) -> Result<Shown, String> {
+    let text = text.trim();
+    let Some((kind, name)) = text.split_once('/') else {
+        return object_name(text).map(Shown::Site);
+    };
+    match kind.to_ascii_lowercase().as_str() {
+        "wps" | "wordpresssite" | "wordpresssites" => object_name(name).map(Shown::Site),
+        "dz" | "dnszone" | "dnszones" => object_name(name).map(Shown::Zone),
+        _ => Err(format!(
+            "is of no kind that is shown; write {name} for a WordPressSite, or dnszone/{name}"
+        )),
+    }
 }
 
 fn parse_duration(text: &str) -> Option<Duration> {

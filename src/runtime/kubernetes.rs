@@ -76,7 +76,15 @@ pub enum ConnectError {
 /// # Errors
 /// What was tried and what to set. Nothing is asked of the server yet.
 pub async fn client(kubeconfig: Option<&OsStr>) -> Result<Client, ConnectError> {
-    let config = config(kubeconfig).await?;
+    client_in(kubeconfig, None).await
+}
+
+/// As [`client`], in a context of the kubeconfig other than the current one. Its default namespace is the context's.
+///
+/// # Errors
+/// As of [`client`]; a context without a kubeconfig is one more.
+pub async fn client_in(kubeconfig: Option<&OsStr>, context: Option<&str>) -> Result<Client, ConnectError> {
+    let config = config(kubeconfig, context).await?;
     let server = config.cluster_url.to_string();
     // Kube takes the process's default for its TLS; it is the one that is compiled in. An error means that
     // there is a default already.
@@ -87,12 +95,16 @@ pub async fn client(kubeconfig: Option<&OsStr>) -> Result<Client, ConnectError> 
     })
 }
 
-async fn config(kubeconfig: Option<&OsStr>) -> Result<Config, ConnectError> {
+async fn config(kubeconfig: Option<&OsStr>, context: Option<&str>) -> Result<Config, ConnectError> {
     let mut config = match kubeconfig.filter(|paths| !paths.is_empty()) {
+        None if context.is_some() => {
+            let reason = "a context was named, which only a kubeconfig has".to_owned();
+            return Err(ConnectError::Nowhere { reason });
+        }
         None => Config::incluster().map_err(|error| ConnectError::Nowhere {
             reason: chain(&error),
         })?,
-        Some(paths) => from_files(paths).await?,
+        Some(paths) => from_files(paths, context).await?,
     };
     config.default_retry = false;
     config.read_timeout = None;
@@ -102,7 +114,7 @@ async fn config(kubeconfig: Option<&OsStr>) -> Result<Config, ConnectError> {
     Ok(config)
 }
 
-async fn from_files(paths: &OsStr) -> Result<Config, ConnectError> {
+async fn from_files(paths: &OsStr, context: Option<&str>) -> Result<Config, ConnectError> {
     let path = paths.to_string_lossy().into_owned();
     let refused = |error: KubeconfigError| ConnectError::Kubeconfig {
         path: path.clone(),
@@ -112,7 +124,11 @@ async fn from_files(paths: &OsStr) -> Result<Config, ConnectError> {
     let merged = files.try_fold(Kubeconfig::default(), |merged, file| {
         merged.merge(Kubeconfig::read_from(file)?)
     });
-    let config = Config::from_custom_kubeconfig(merged.map_err(refused)?, &KubeConfigOptions::default())
+    let options = KubeConfigOptions {
+        context: context.map(str::to_owned),
+        ..KubeConfigOptions::default()
+    };
+    let config = Config::from_custom_kubeconfig(merged.map_err(refused)?, &options)
         .await
         .map_err(refused)?;
     if config.accept_invalid_certs {
@@ -147,7 +163,7 @@ pub async fn cluster_id(client: Client) -> Result<ClusterId, ClusterIdError> {
 }
 
 /// An error with its causes, those left out that the text before already ends with.
-fn chain(error: &(dyn Error + 'static)) -> String {
+pub fn chain(error: &(dyn Error + 'static)) -> String {
     let mut text = error.to_string();
     let mut next = error.source();
     while let Some(cause) = next {
@@ -264,15 +280,42 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_context_is_chosen_by_name() {
+        let mut file = NamedTempFile::new().unwrap();
+        write!(
+            file,
+            "apiVersion: v1\nkind: Config\ncurrent-context: c\n\
+             clusters: [{{name: c, cluster: {{server: \"https://first.example\"}}}}]\n\
+             contexts:\n\
+             - {{name: c, context: {{cluster: c, user: u}}}}\n\
+             - {{name: other, context: {{cluster: c, user: u, namespace: customers}}}}\n\
+             users: [{{name: u, user: {{token: t}}}}]\n"
+        )
+        .unwrap();
+        let path = Some(file.path().as_os_str());
+        assert_eq!(config(path, None).await.unwrap().default_namespace, "default");
+        assert_eq!(
+            config(path, Some("other")).await.unwrap().default_namespace,
+            "customers"
+        );
+        let said = config(path, Some("third")).await.err().unwrap().to_string();
+        assert!(said.contains("third"), "{said}");
+        assert!(matches!(
+            config(None, Some("other")).await,
+            Err(ConnectError::Nowhere { .. })
+        ));
+    }
+
+    #[tokio::test]
     async fn several_files_are_merged_and_verification_stays_on() {
         let good = kubeconfig("server: \"https://first.example\"");
         let unverified = kubeconfig("server: \"https://second.example\", insecure-skip-tls-verify: true");
         let list = std::env::join_paths([good.path(), unverified.path()]).unwrap();
-        let merged = config(Some(&list)).await.unwrap();
+        let merged = config(Some(&list), None).await.unwrap();
         assert_eq!(merged.cluster_url.host(), Some("first.example"));
         assert!(!merged.default_retry && merged.read_timeout.is_none());
         assert!(matches!(
-            config(Some(unverified.path().as_os_str())).await,
+            config(Some(unverified.path().as_os_str()), None).await,
             Err(ConnectError::Unverified { .. })
         ));
     }

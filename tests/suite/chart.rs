@@ -87,6 +87,7 @@ async fn the_chart_fits_into_a_restricted_namespace() {
         .unwrap();
     let more = [
         "metrics.service.enabled=true",
+        "metrics.dashboard.enabled=true",
         "replicaCount=2",
         "updateStrategy=RollingUpdate",
         "operator.clusterId=prod-1",

@@ -19,6 +19,7 @@ mod contracts;
 mod convergence;
 mod delegation;
 mod dns_host;
+mod documents;
 mod drift;
 mod edge;
 mod examples;

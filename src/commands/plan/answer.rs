@@ -5,6 +5,7 @@ use kube::{Resource, ResourceExt};
 use serde::Serialize;
 
 use super::manifest::{Document, Laid};
+use crate::commands::ink::{Ink, harmless};
 use crate::controllers::runner::{Complaint, Difference, Rehearsal, Sign};
 
 /// Version of the JSON.
@@ -223,7 +224,7 @@ impl Answer {
 
     /// For people.
     pub fn text(&self, colours: bool) -> String {
-        let ink = Ink(colours);
+        let ink = Ink::new(colours);
         let mut lines = Vec::new();
         for object in &self.objects {
             object.lines(ink, &mut lines);
@@ -293,46 +294,11 @@ impl ObjectAnswer {
 
 impl ChangeAnswer {
     fn line(&self, ink: Ink) -> String {
-        // What customers type must not end a line or colour the terminal.
-        let plain = |c: char| if c.is_control() { ' ' } else { c };
-        let what: String = self.what.chars().map(plain).collect();
+        let what = harmless(&self.what);
         match self.change {
             Way::Add => ink.green(&format!("+ {what}")),
             Way::Alter => ink.yellow(&format!("~ {what}")),
             Way::Remove => ink.red(&format!("- {what}")),
         }
-    }
-}
-
-/// Colours, on a terminal only (ECMA-48 8.3.117).
-#[derive(Debug, Clone, Copy)]
-struct Ink(bool);
-
-impl Ink {
-    fn with(self, code: u8, text: &str) -> String {
-        match self.0 {
-            true => format!("\u{1b}[{code}m{text}\u{1b}[0m"),
-            false => text.to_owned(),
-        }
-    }
-
-    fn bold(self, text: &str) -> String {
-        self.with(1, text)
-    }
-
-    fn dim(self, text: &str) -> String {
-        self.with(2, text)
-    }
-
-    fn red(self, text: &str) -> String {
-        self.with(31, text)
-    }
-
-    fn green(self, text: &str) -> String {
-        self.with(32, text)
-    }
-
-    fn yellow(self, text: &str) -> String {
-        self.with(33, text)
     }
 }

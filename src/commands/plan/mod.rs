@@ -6,7 +6,6 @@
 mod answer;
 mod manifest;
 
-use std::io::IsTerminal;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,6 +20,7 @@ use crate::controllers::runner::{Foretell, Kind, rehearse};
 
 use self::answer::{Answer, ObjectAnswer};
 use self::manifest::{Document, Laid, Read, lay};
+use super::ink;
 use super::session::{Access, Session, SessionError};
 
 /// Objects that are looked at at the same time; the Providers' own limits bound the calls.
@@ -70,7 +70,7 @@ pub async fn plan(options: &PlanOptions) -> Result<ExitCode, PlanError> {
     }
     match options.output {
         OutputFormat::Json => println!("{}", serde_json::to_string_pretty(&answer.finished())?),
-        OutputFormat::Text => print!("{}", answer.finished().text(std::io::stdout().is_terminal())),
+        OutputFormat::Text => print!("{}", answer.finished().text(ink::for_output())),
     }
     Ok(ExitCode::from(answer.exit_code()))
 }
