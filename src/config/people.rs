@@ -92,7 +92,7 @@ pub struct SessionOptions {
     pub watch_namespace: Option<DnsLabel>,
 }
 
-/// Whether a terminal may be coloured: not when NO_COLOR is set to anything (https://no-color.org), nor when the terminal
+/// Whether a terminal may be coloured: not when NO_COLOR is set to anything (<https://no-color.org>), nor when the terminal
 /// says that it knows no colours.
 pub fn colours() -> bool {
     std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())

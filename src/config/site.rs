@@ -11,7 +11,7 @@ use super::{Arguments, Command};
 use crate::domain::DnsLabel;
 
 /// File name under which the program answers as a plugin of kubectl; on Windows with `.exe`. kubectl finds it by this
-/// name in PATH (https://kubernetes.io/docs/tasks/extend-kubectl/kubectl-plugins/).
+/// name in PATH (<https://kubernetes.io/docs/tasks/extend-kubectl/kubectl-plugins/>).
 const PLUGIN: &str = "kubectl-hostwright";
 
 /// The command line as a plugin of kubectl: what people do, and nothing that runs the operator.
