@@ -13,9 +13,11 @@ pub fn container_differs(site: &Settled, survey: &Survey) -> bool {
     !runs(&site.owner, &site.reservation, site.running, survey) || on != site.node.as_ref()
 }
 
-/// Whether the proxy host is gone or different.
+/// Whether the proxy host of the site's name or of one of its domains is gone or different.
 pub fn host_differs(site: &Settled, index: &ProxyIndex) -> bool {
-    !is_served(&site.owner, &site.reservation, site.served, index)
+    let address = site.reservation.address;
+    let mut names = std::iter::once(&site.reservation.host).chain(&site.domains);
+    !names.all(|name| is_served(&site.owner, name, address, site.served, index))
 }
 
 /// How the records of sites shall be at one DNS host.
