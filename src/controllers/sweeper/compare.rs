@@ -182,6 +182,29 @@ mod tests {
         ]
     }
 
+    #[test]
+    fn a_domain_of_the_customer_is_compared_like_the_name_of_the_site() {
+        let mut site = site(0);
+        let shop: Fqdn = "shop.example.org".parse().unwrap();
+        site.domains.push(shop.clone());
+        let mut index = ProxyIndex::default();
+        index.hosts.insert(site.reservation.host.clone(), host(0));
+        assert!(host_differs(&site, &index), "it is missing");
+        index.hosts.insert(shop.clone(), host(0));
+        assert!(!host_differs(&site, &index));
+        for change in [
+            |host: &mut ProxyHost| host.mark = None,
+            |host: &mut ProxyHost| host.enabled = false,
+            |host: &mut ProxyHost| host.spec.notice = Some("x".to_owned()),
+            |host: &mut ProxyHost| host.spec.forward_address = PROXY.into(),
+        ] {
+            let mut changed = host(0);
+            change(&mut changed);
+            index.hosts.insert(shop.clone(), changed);
+            assert!(host_differs(&site, &index));
+        }
+    }
+
     proptest! {
         #[test]
         fn what_was_changed_differs_and_nothing_else(kind in 0_u8..18, at in 0_u32..3) {

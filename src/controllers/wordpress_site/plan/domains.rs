@@ -58,6 +58,19 @@ impl Outlook {
         self.actions.is_empty() && self.said.entries == status.domains && as_counted
     }
 
+    fn take(&mut self, look: &DomainLook, found: Found) {
+        self.said.entries.extend(found.entry);
+        self.waits |= found.waits;
+        self.retry = match (self.retry, found.retry) {
+            (Some(one), Some(other)) => Some(one.min(other)),
+            (one, other) => one.or(other),
+        };
+        if let (Some(step), Ok(fqdn)) = (found.step, &look.fqdn) {
+            self.store |= step == DomainStep::Hold;
+            self.actions.push(Action::Domain(fqdn.clone(), step));
+        }
+    }
+
     fn next(&self) -> Next {
         match (self.retry, self.waits) {
             (Some(at_least), _) => Next::Retry { at_least },
@@ -201,58 +214,57 @@ pub fn outlook(
     reservation: &Reservation,
     domains: &Domains,
 ) -> Outlook {
-    let allowed = allowed(terms, domains);
     let around = Around {
         terms,
         reservation,
         served: terms.wishes.served(),
         proxy_addresses: &domains.proxy_addresses,
     };
+    let held = domains.looks.iter().filter(|look| look.is_held());
+    let held: BTreeMap<&Fqdn, Found> = held
+        .filter_map(|look| {
+            let fqdn = look.fqdn.as_ref().ok()?;
+            Some((fqdn, around.held(look, fqdn)))
+        })
+        .collect();
+    let stay = held.values().filter(|found| found.entry.is_some()).count();
+    let added = additions(terms, domains, stay);
     let mut outlook = Outlook {
         said: DomainsVerdict {
             entries: Vec::new(),
-            quota: quota(status, terms, allowed.len()),
+            quota: quota(status, terms, stay + added.len()),
         },
         actions: Vec::new(),
         store: false,
         waits: false,
         retry: None,
     };
+    let mut held = held;
     for look in &domains.looks {
         let found = match &look.fqdn {
             Err(words) => Found::said(look, DomainState::Invalid, words.clone()),
-            Ok(fqdn) if look.is_held() => around.held(look, fqdn),
-            Ok(fqdn) => around.candidate(look, fqdn, allowed.contains(fqdn)),
+            Ok(fqdn) => match held.remove(fqdn) {
+                Some(found) => found,
+                None => around.candidate(look, fqdn, added.contains(fqdn)),
+            },
         };
-        outlook.said.entries.extend(found.entry);
-        outlook.waits |= found.waits;
-        outlook.retry = match (outlook.retry, found.retry) {
-            (Some(one), Some(other)) => Some(one.min(other)),
-            (one, other) => one.or(other),
-        };
-        if let (Some(step), Ok(fqdn)) = (found.step, &look.fqdn) {
-            outlook.store |= step == DomainStep::Hold;
-            outlook.actions.push(Action::Domain(fqdn.clone(), step));
-        }
+        outlook.take(look, found);
     }
     outlook
 }
 
-/// The domains that count against the quota: what is held, whatever the Plan allows by now, then additions in the order
-/// of the spec as far as it reaches. What cannot be had anyway takes no place.
-fn allowed<'a>(terms: &Terms, domains: &'a Domains) -> BTreeSet<&'a Fqdn> {
-    let named = |held: bool| {
-        let looks = domains.looks.iter().filter(move |look| look.is_held() == held);
-        looks.filter_map(|look| look.fqdn.as_ref().ok().map(|fqdn| (look, fqdn)))
-    };
-    let mut allowed: BTreeSet<&Fqdn> = named(true).map(|(_, fqdn)| fqdn).collect();
+/// The additions that the Plan allows beside what stays, in the order of the spec. What is held stays whatever the Plan
+/// allows by now; what cannot be had anyway takes no place.
+fn additions<'a>(terms: &Terms, domains: &'a Domains, stay: usize) -> BTreeSet<&'a Fqdn> {
     let limit = usize::try_from(terms.wishes.domains).unwrap_or_default();
-    for (_, fqdn) in named(false).filter(|(look, _)| look.obstacle.is_none()) {
-        if allowed.len() < limit {
-            allowed.insert(fqdn);
-        }
-    }
-    allowed
+    let candidates = domains
+        .looks
+        .iter()
+        .filter(|look| !look.is_held() && look.obstacle.is_none());
+    candidates
+        .filter_map(|look| look.fqdn.as_ref().ok())
+        .take(limit.saturating_sub(stay))
+        .collect()
 }
 
 /// What all domains of a site have in common.

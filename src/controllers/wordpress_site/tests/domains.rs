@@ -388,6 +388,18 @@ fn the_quota_keeps_what_exists_and_refuses_additions() {
         of(1, more_than_allowed),
         (vec![Ready, Ready, QuotaExceeded], "2/1".to_owned())
     );
+    // What is gone makes room at once.
+    let going = |proxy| changed(set_up(names[0]), |l| (l.wanted, l.proxy) = (false, proxy));
+    let still_there = going(survey(vec![domain_host(own(), &names[..1])], vec![]));
+    assert_eq!(
+        of(1, vec![free(names[1]), still_there]),
+        (vec![QuotaExceeded, Removing], "1/1".to_owned())
+    );
+    let gone = going(survey(vec![], vec![]));
+    assert_eq!(
+        of(1, vec![free(names[1]), gone]),
+        (vec![Pending], "1/1".to_owned())
+    );
     // What cannot be had takes no place.
     let conflicting = changed(free(names[0]), |l| l.obstacle = Some("x".to_owned()));
     let invalid = changed(free(names[1]), |l| l.fqdn = Err("x".to_owned()));
@@ -406,12 +418,14 @@ fn names_are_shown_as_typed_and_found_again_in_another_spelling() {
     assert_eq!(looks[0].fqdn.as_ref().unwrap().as_str(), "xn--bcher-kva.example");
     assert!(looks[1].fqdn.as_ref().unwrap_err().contains("Bücher.example"));
     assert!(looks[2].fqdn.is_err());
-    let mut status = WordPressSiteStatus::default();
-    status.domains = vec![
-        entry("bücher.example", DomainState::Ready),
-        entry("old.example", DomainState::Failed),
-        entry("never.example", DomainState::PendingDns),
-    ];
+    let status = WordPressSiteStatus {
+        domains: vec![
+            entry("bücher.example", DomainState::Ready),
+            entry("old.example", DomainState::Failed),
+            entry("never.example", DomainState::PendingDns),
+        ],
+        ..WordPressSiteStatus::default()
+    };
     let looks = domains::listed(&status, &typed[1..2]);
     assert!(looks[0].is_held() && looks[0].wanted && looks[0].name == typed[1]);
     let rest: Vec<(&str, bool)> = looks[1..].iter().map(|l| (l.name.as_str(), l.wanted)).collect();
