@@ -29,6 +29,8 @@ pub mod kinds {
     pub const PLAN_APPLIED: &str = "PlanApplied";
     /// Present and `True` when a certificate was not renewed in time: nothing else hangs on it until its end.
     pub const CERTIFICATE_EXPIRING: &str = "CertificateExpiring";
+    /// Every domain of the customer is set up. Nothing else hangs on it.
+    pub const DOMAINS_READY: &str = "DomainsReady";
     /// The zone exists and has its settings.
     pub const ZONE_READY: &str = "ZoneReady";
     /// Every record of the spec is in the zone.
@@ -115,8 +117,12 @@ pub mod reasons {
     pub const RENEWAL_OVERDUE: &str = "RenewalOverdue";
     /// Some records break a rule or are in somebody's way; status.records names them.
     pub const RECORDS_REFUSED: &str = "RecordsRefused";
-    /// More records than the Plan allows.
+    /// More than the Plan allows.
     pub const QUOTA_EXCEEDED: &str = "QuotaExceeded";
+    /// A domain does not lead to the proxy yet.
+    pub const PENDING_DNS: &str = "PendingDns";
+    /// The proxy or the certificate authority refused a domain; it is tried again.
+    pub const DOMAIN_FAILED: &str = "DomainFailed";
     /// Delegated to us, but a name server of ours does not answer for the zone.
     pub const NOT_ANSWERING: &str = "NotAnswering";
     /// Only some of the delegated name servers are ours, or only some of ours are delegated.

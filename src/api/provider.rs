@@ -7,6 +7,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
+use super::provider_zones::default_port;
 use super::{IspconfigProvider, ZoneDefaults};
 
 /// One back-end instance: type, address, credentials, limits, and who may use it.
@@ -425,6 +426,19 @@ pub struct NginxProxyManagerProvider {
     #[schemars(length(max = 253))]
     #[x_kube(validation = Rule::new("isIP(self) && ip(self).family() == 4").message("publicAddress must be an IPv4 address such as 192.0.2.10"))]
     pub public_address: String,
+    /// IPv6 address at which visitors reach the proxy. AAAA records of customers' domains may point to it; without it they may have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 253))]
+    #[x_kube(validation = Rule::new("isIP(self) && ip(self).family() == 6").message("publicAddress6 must be an IPv6 address such as 2001:db8::10"))]
+    pub public_address6: Option<String>,
+    /// Resolvers for the look-up of customers' domains, as address or address:port. Empty means those of the operating system.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8), inner(length(max = 64)))]
+    pub resolvers: Vec<String>,
+    /// Port at which the name servers of customers' domains are asked directly. Another than 53 is for tests.
+    #[serde(default = "default_port")]
+    #[schemars(range(min = 1, max = 65_535))]
+    pub nameserver_port: i32,
     /// Where the operator itself reaches the proxy as a visitor, when it is not publicAddress with ports 80 and 443.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub edge: Option<EdgeSettings>,

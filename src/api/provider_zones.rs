@@ -21,7 +21,8 @@ pub struct ZoneDefaults {
     pub nameserver_port: i32,
 }
 
-fn default_port() -> i32 {
+/// The port of name servers (RFC 1035 4.2).
+pub(super) fn default_port() -> i32 {
     53
 }
 

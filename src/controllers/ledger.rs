@@ -4,6 +4,8 @@
 //! It is filled from the watch before the first pass, and by every reservation at once, so that two passes
 //! never choose the same. The stored truth is in the statuses; this is their index.
 
+mod domains;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,6 +14,8 @@ use jiff::Timestamp;
 use tokio::sync::OwnedMutexGuard;
 
 use crate::domain::{Fqdn, Vmid};
+
+pub use domains::DomainNames;
 
 /// What one site holds outside.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,6 +59,7 @@ struct State {
     addresses: BTreeMap<String, Arc<BTreeSet<Ipv4Addr>>>,
     hosts: HashMap<Fqdn, String>,
     queues: BTreeMap<String, Queue>,
+    domains: domains::Index,
 }
 
 /// The index of everything that is held.

@@ -26,8 +26,8 @@ pub mod template_installer;
 
 pub use container_host::ContainerHost;
 pub use delegation::{
-    Answering, Delegation, DelegationCheck, DelegationState, ResolverCheck, ResolverSettings, UNVERIFIED_AGE,
-    VERIFIED_AGE,
+    AddressLookup, Addresses, Answering, Delegation, DelegationCheck, DelegationState, FoundAddresses,
+    ResolverCheck, ResolverLookup, ResolverSettings, UNVERIFIED_AGE, VERIFIED_AGE,
 };
 pub use dns_host::DnsHost;
 pub use error::{ErrorKind, ProviderError};

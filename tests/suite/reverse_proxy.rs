@@ -496,7 +496,7 @@ async fn certificates_tell_their_end() {
             .await
             .unwrap()
             .certificates,
-        [made.clone()]
+        std::slice::from_ref(&made)
     );
     assert_eq!(stage.proxy.survey().await.unwrap().certificates, [made]);
 }

@@ -1,7 +1,7 @@
 //! From a Provider and its Secret to a live connection. A new vendor is one more arm here.
 
 use std::collections::BTreeMap;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,7 +18,7 @@ use crate::api::{
 };
 use crate::domain::{AddressPool, Fqdn, Vmid, VmidRange};
 use crate::providers::cloudflare::{self, CloudflareSettings};
-use crate::providers::delegation::{DelegationCheck, ResolverCheck, ResolverSettings};
+use crate::providers::delegation::{DelegationCheck, ResolverCheck, ResolverLookup, ResolverSettings};
 use crate::providers::dns_host::ZoneId;
 use crate::providers::edge::{EdgeAddresses, EdgeSettings, HttpEdge};
 use crate::providers::fence::Fence;
@@ -341,6 +341,14 @@ impl Input<'_> {
         edge_gate: Arc<Gate>,
     ) -> Result<Connection, Refusal> {
         let public_address = self.address("publicAddress", &settings.public_address)?;
+        let public_address6 =
+            match &settings.public_address6 {
+                Some(text) => Some(text.parse::<Ipv6Addr>().map_err(|_| {
+                    self.invalid(format!("publicAddress6: \"{text}\" is not an IPv6 address"))
+                })?),
+                None => None,
+            };
+        let resolvers = self.resolver_settings("", &settings.resolvers, settings.nameserver_port)?;
         let vendor = NpmSettings {
             http: self.http(std::slice::from_ref(&settings.endpoint), settings.plaintext)?,
             identity: self.text("identity")?,
@@ -379,6 +387,8 @@ impl Input<'_> {
             proxy: proxy.clone(),
             edge,
             public_address,
+            public_address6,
+            lookup: Arc::new(ResolverLookup::new(resolvers)),
             survey: Default::default(),
         };
         Ok(Connection {
@@ -391,25 +401,35 @@ impl Input<'_> {
 
     /// The check of delegations with the Provider's resolvers.
     fn delegation(&self, zones: &ZoneDefaults) -> Result<Arc<dyn DelegationCheck>, Refusal> {
-        let resolvers = zones.resolvers.iter().map(|text| {
+        let settings = self.resolver_settings("zones.", &zones.resolvers, zones.nameserver_port)?;
+        Ok(Arc::new(ResolverCheck::new(settings)))
+    }
+
+    /// Whom to ask; `section` is the part of the spec that says so, for complaints.
+    fn resolver_settings(
+        &self,
+        section: &str,
+        resolvers: &[String],
+        nameserver_port: i32,
+    ) -> Result<ResolverSettings, Refusal> {
+        let resolvers = resolvers.iter().map(|text| {
             let whole = text.parse::<SocketAddr>();
             let address = || {
                 text.parse()
-                    .map(|address: std::net::IpAddr| SocketAddr::from((address, 53)))
+                    .map(|address: IpAddr| SocketAddr::from((address, 53)))
             };
             whole.or_else(|_| address()).map_err(|_| {
                 self.invalid(format!(
-                    "zones.resolvers: \"{text}\" is not an address such as 192.0.2.53 or 192.0.2.53:5353"
+                    "{section}resolvers: \"{text}\" is not an address such as 192.0.2.53 or 192.0.2.53:5353"
                 ))
             })
         });
-        let settings = ResolverSettings {
+        Ok(ResolverSettings {
             resolvers: resolvers.collect::<Result<_, _>>()?,
-            port: self.number("zones.nameserverPort", zones.nameserver_port)?,
+            port: self.number(&format!("{section}nameserverPort"), nameserver_port)?,
             unverified_age: self.unverified_age,
             ..ResolverSettings::default()
-        };
-        Ok(Arc::new(ResolverCheck::new(settings)))
+        })
     }
 
     fn cloudflare(&self, settings: &CloudflareProvider, gate: Arc<Gate>) -> Result<Connection, Refusal> {

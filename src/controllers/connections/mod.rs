@@ -3,8 +3,8 @@
 mod build;
 mod zones;
 
-use std::collections::{BTreeMap, HashMap};
-use std::net::Ipv4Addr;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ use crate::api::{Provider, StartOfAuthority, ZoneDefaults};
 use crate::domain::dns::RecordName;
 use crate::domain::{AddressPool, Fqdn, OwnerMark, VmidRange};
 use crate::providers::container_host::Survey;
-use crate::providers::delegation::{DelegationCheck, UNVERIFIED_AGE};
+use crate::providers::delegation::{AddressLookup, DelegationCheck, UNVERIFIED_AGE};
 use crate::providers::dns_host::{Record, ZoneId};
 use crate::providers::edge::Edge;
 use crate::providers::fence::Fence;
@@ -84,6 +84,10 @@ pub struct Proxy {
     pub edge: Arc<dyn Edge>,
     /// Where names point to.
     pub public_address: Ipv4Addr,
+    /// Where visitors with IPv6 reach it, if they do.
+    pub public_address6: Option<Ipv6Addr>,
+    /// Looks where customers' domains lead.
+    pub lookup: Arc<dyn AddressLookup>,
     /// The bulk read.
     pub survey: SharedRead<ProxyIndex>,
 }
@@ -202,8 +206,8 @@ impl Connections {
         }
     }
 
-    /// Zones whose name servers are not verified are looked at again after this pause: no result about them is kept
-    /// for longer than half of it.
+    /// Zones whose name servers are not verified, and domains that do not lead to us, are looked at again after this
+    /// pause: no result about them is kept for longer than half of it.
     pub fn rechecking(mut self, pause: Duration) -> Self {
         self.unverified_age = UNVERIFIED_AGE.min(pause / 2);
         self
@@ -362,6 +366,14 @@ impl Compute {
 }
 
 impl Proxy {
+    /// The addresses at which visitors reach it.
+    pub fn public_addresses(&self) -> BTreeSet<IpAddr> {
+        let v6 = self.public_address6.map(IpAddr::V6);
+        std::iter::once(IpAddr::V4(self.public_address))
+            .chain(v6)
+            .collect()
+    }
+
     /// Every host and certificate, from a read that is at most `max_age` old.
     ///
     /// # Errors

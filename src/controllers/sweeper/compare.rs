@@ -13,9 +13,11 @@ pub fn container_differs(site: &Settled, survey: &Survey) -> bool {
     !runs(&site.owner, &site.reservation, site.running, survey) || on != site.node.as_ref()
 }
 
-/// Whether the proxy host is gone or different.
+/// Whether the proxy host of the site's name or of one of its domains is gone or different.
 pub fn host_differs(site: &Settled, index: &ProxyIndex) -> bool {
-    !is_served(&site.owner, &site.reservation, site.served, index)
+    let address = site.reservation.address;
+    let mut names = std::iter::once(&site.reservation.host).chain(&site.domains);
+    !names.all(|name| is_served(&site.owner, name, address, site.served, index))
 }
 
 /// How the records of sites shall be at one DNS host.
@@ -178,6 +180,29 @@ mod tests {
             of(&|site| host_differs(site, index)),
             of(&|site| record_differs(site, NAMING, PROXY, records)),
         ]
+    }
+
+    #[test]
+    fn a_domain_of_the_customer_is_compared_like_the_name_of_the_site() {
+        let mut site = site(0);
+        let shop: Fqdn = "shop.example.org".parse().unwrap();
+        site.domains.push(shop.clone());
+        let mut index = ProxyIndex::default();
+        index.hosts.insert(site.reservation.host.clone(), host(0));
+        assert!(host_differs(&site, &index), "it is missing");
+        index.hosts.insert(shop.clone(), host(0));
+        assert!(!host_differs(&site, &index));
+        for change in [
+            |host: &mut ProxyHost| host.mark = None,
+            |host: &mut ProxyHost| host.enabled = false,
+            |host: &mut ProxyHost| host.spec.notice = Some("x".to_owned()),
+            |host: &mut ProxyHost| host.spec.forward_address = PROXY.into(),
+        ] {
+            let mut changed = host(0);
+            change(&mut changed);
+            index.hosts.insert(shop.clone(), changed);
+            assert!(host_differs(&site, &index));
+        }
     }
 
     proptest! {

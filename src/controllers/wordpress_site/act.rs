@@ -2,6 +2,7 @@
 
 use kube::runtime::reflector::ObjectRef;
 
+use super::domains::{self, DomainStep};
 use super::resolve::{Backends, Resolved};
 use super::site::{Action, Done, Observed, Reservation};
 use super::{SiteKind, SiteSubject};
@@ -58,6 +59,7 @@ impl SiteKind {
             Action::DeleteRecord(zone, record) => {
                 change(&resolved, zone, RecordChange::Delete(record.clone())).await
             }
+            Action::Domain(fqdn, step) => Ok(self.domain_step(subject, &resolved, fqdn, step).await),
             Action::RequestCertificate(_)
             | Action::CreateHost(_)
             | Action::UpdateHost(..)
@@ -303,6 +305,9 @@ pub(super) fn repair(action: &Action) -> Option<String> {
         Action::CreateHost(_) | Action::UpdateHost(..) | Action::EnableHost(_) | Action::DisableHost(_) => {
             "the proxy host".to_owned()
         }
+        Action::Domain(fqdn, DomainStep::UpdateHost(..) | DomainStep::SetEnabled(..)) => {
+            format!("the proxy host of {fqdn}")
+        }
         _ => return None,
     })
 }
@@ -318,6 +323,11 @@ pub fn absorb(mut observed: Observed, done: &Done) -> Observed {
         Done::SnapshotsChanged => observed.snapshots = Fact::Unread,
         Done::RecordsChanged => observed.records = Fact::Unread,
         Done::ProxyChanged => observed.proxy = Fact::Unread,
+        Done::Domain(fqdn, done) => {
+            if let Some(domains) = &mut observed.domains {
+                domains::absorb(domains, fqdn, done);
+            }
+        }
         Done::SecretGone => observed.secret_gone = true,
         Done::Record(record) => {
             if let Fact::Known(records) = &mut observed.records {

@@ -1,5 +1,6 @@
 //! What a pass would do for a site, in words, without doing it.
 
+use super::domains::DomainStep;
 use super::site::{Action, Observed, Reservation, Terms, WEB_PORT};
 use super::{SiteKind, SiteSubject, report};
 use crate::api::condition::{State, kinds, reasons};
@@ -70,6 +71,10 @@ impl Foretell for SiteKind {
         {
             // Only the index of this process learns of it.
             let _ = self.reserve(subject, &resolved, reservation);
+        }
+        if let Action::Domain(fqdn, DomainStep::Hold) = action {
+            // Likewise: a second object of the rehearsal is told of the first.
+            let _ = self.hold_domain(subject, fqdn);
         }
     }
 }
@@ -146,6 +151,37 @@ fn record_words(spec: &RecordSpec) -> String {
     format!("record {} {} ({ttl})", spec.name, spec.data)
 }
 
+/// What a step for a domain changes.
+fn domain_words(fqdn: &Fqdn, step: &DomainStep) -> (Sign, String) {
+    match step {
+        DomainStep::Hold => (
+            Sign::Add,
+            format!("domain {fqdn}, with certificate and proxy host"),
+        ),
+        DomainStep::RequestCertificate => (Sign::Add, certificate_words(fqdn)),
+        DomainStep::CreateHost(spec) => (
+            Sign::Add,
+            format!(
+                "proxy host {fqdn} to {}:{}",
+                spec.forward_address, spec.forward_port
+            ),
+        ),
+        DomainStep::UpdateHost(_, spec) => (
+            Sign::Alter,
+            format!(
+                "proxy host {fqdn} to {}:{}",
+                spec.forward_address, spec.forward_port
+            ),
+        ),
+        DomainStep::SetEnabled(_, enabled) => {
+            let word = if *enabled { "enabled" } else { "disabled" };
+            (Sign::Alter, format!("proxy host {fqdn}: {word}"))
+        }
+        DomainStep::DeleteHost(id) => (Sign::Remove, format!("proxy host {} of {fqdn}", id.0)),
+        DomainStep::DeleteCertificate(id) => (Sign::Remove, format!("certificate {} of {fqdn}", id.0)),
+    }
+}
+
 /// What an action changes.
 fn words(action: &Action) -> Difference {
     let (sign, what) = match action {
@@ -205,6 +241,7 @@ fn words(action: &Action) -> Difference {
         Action::DeleteRecord(_, record) => (Sign::Remove, record_words(&record.spec)),
         Action::DeleteHost(id) => (Sign::Remove, format!("proxy host {}", id.0)),
         Action::DeleteCertificate(id) => (Sign::Remove, format!("certificate {}", id.0)),
+        Action::Domain(fqdn, step) => domain_words(fqdn, step),
         Action::DeleteSecret => (
             Sign::Remove,
             "Secret with the passwords in the cluster".to_owned(),

@@ -4,6 +4,7 @@
 //! `report` writes the status (pure). `site` and `verdict` are the words they share.
 
 mod act;
+mod domains;
 mod foretell;
 mod observe;
 mod plan;
@@ -19,7 +20,7 @@ mod tests;
 mod usage;
 mod verdict;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -98,7 +99,12 @@ impl Kind for SiteKind {
     fn must_be_stored(old: &WordPressSiteStatus, new: &WordPressSiteStatus) -> bool {
         let new_task = new.tasks.iter().any(|task| !old.tasks.contains(task));
         let restart = new.restart.is_some() && new.restart != old.restart;
-        new_task || restart || Reservation::of(old) != Reservation::of(new)
+        let held = |status: &WordPressSiteStatus| {
+            let held = status.domains.iter().filter(|domain| domain.state.is_held());
+            held.map(|domain| domain.name.clone()).collect::<BTreeSet<_>>()
+        };
+        let new_domain = !held(new).is_subset(&held(old));
+        new_task || restart || new_domain || Reservation::of(old) != Reservation::of(new)
     }
 
     fn paused(&self, subject: &SiteSubject, now: Timestamp) -> WordPressSiteStatus {
@@ -117,7 +123,10 @@ impl Kind for SiteKind {
     ) -> Plan<Action, Self::Verdict> {
         let plan = match subject.deleting {
             true => remove::gone(&subject.status, subject.object.spec.deletion_policy, observed),
-            false => plan::live(&subject.status, observed, now),
+            false => {
+                let plan = plan::live(&subject.status, observed, now);
+                plan::with_domains(plan, &subject.status, observed)
+            }
         };
         Plan {
             actions: plan.actions,
@@ -149,7 +158,13 @@ impl Kind for SiteKind {
     }
 
     fn seen(&self, site: &WordPressSite) {
-        self.ledger.enter(&site.uid().unwrap_or_default(), entry(site));
+        let uid = site.uid().unwrap_or_default();
+        self.ledger.enter(&uid, entry(site));
+        let created_at = site.creation_timestamp().map(|time| time.0);
+        let waiting = self
+            .ledger
+            .enter_domains(&uid, created_at, domains::names_of(site));
+        waiting.iter().for_each(|other| self.poke(other));
     }
 
     fn after(&self, subject: &SiteSubject) {
@@ -180,6 +195,7 @@ impl Kind for SiteKind {
         let uid = site.uid().unwrap_or_default();
         let rivals = self.ledger.holders_of(&site.spec.service_id);
         self.ledger.forget(&uid);
+        let waiting = self.ledger.forget_domains(&uid);
         self.installing
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -198,7 +214,8 @@ impl Kind for SiteKind {
             })
         };
         self.poker.poke_where(&self.sites, |other| {
-            waits(other) || other.uid().is_some_and(|uid| rivals.contains(&uid))
+            let concerned = |uid: String| rivals.contains(&uid) || waiting.contains(&uid);
+            waits(other) || other.uid().is_some_and(concerned)
         });
     }
 }

@@ -7,8 +7,8 @@ use futures::future::{join, join_all};
 use kube::ResourceExt;
 
 use super::plan::{
-    is_calm, is_made, only_a_place_awaited, only_install_awaited, only_snapshot_missing, restart_begun,
-    restart_due, sizes_agree,
+    domains_outlook, is_calm, is_made, only_a_place_awaited, only_install_awaited, only_snapshot_missing,
+    restart_begun, restart_due, sizes_agree,
 };
 use super::resolve::{Backends, Resolved};
 use super::settled;
@@ -51,7 +51,7 @@ impl SiteKind {
             // A site that was paused says so until somebody has looked at all of it again.
             let settled = is_calm(&subject.status) && is_as_asked(subject, &resolved.terms);
             if settled && !subject.precise {
-                known.steady = Some(steady(&subject.status, &resolved).await);
+                known.steady = Some(self.steady(subject, &resolved).await);
                 return known;
             }
         }
@@ -206,6 +206,10 @@ impl SiteKind {
             (known.zone, known.records, known.proxy) = look_outside(resolved, &reservation.host).await;
         }
         self.look_deeper(subject, resolved, reservation, known).await;
+        // Domains come after the site's own parts, and go with its proxy host.
+        if ours != subject.deleting && (subject.deleting || is_made(&subject.status)) {
+            self.look_at_domains(subject, resolved, known).await;
+        }
     }
 
     /// What depends on whether the container is there.
@@ -404,44 +408,59 @@ async fn look_outside(resolved: &Resolved, host: &Fqdn) -> Outside {
     (zone, records, proxy.into())
 }
 
-/// Compares a settled site with bulk reads that many sites share.
-async fn steady(status: &WordPressSiteStatus, resolved: &Resolved) -> Steady {
-    let Some(reservation) = Reservation::of(status) else {
-        return Steady::Differs("the reservation is incomplete".to_owned());
-    };
-    let Backends { compute, proxy, dns } = &resolved.backends;
-    let records = async {
-        match dns.zone_for(&resolved.terms.base_domain).await? {
-            Some(zone) => dns.records(&zone, STEADY_AGE).await,
-            None => Ok(Arc::default()),
-        }
-    };
-    let (survey, (proxy, records)) = join(
-        compute.survey(STEADY_AGE),
-        join(proxy.survey(STEADY_AGE), records),
-    )
-    .await;
-    let (survey, proxy, records) = match (survey, proxy, records) {
-        (Ok(survey), Ok(proxy), Ok(records)) => (survey, proxy, records),
-        (Err(error), _, _) | (_, Err(error), _) | (_, _, Err(error)) => return Steady::Unknown(error),
-    };
-    let terms = &resolved.terms;
-    let running = terms.wishes.rest().is_none();
-    let runs = settled::runs(&terms.owner, &reservation, running, &survey);
-    let served = settled::is_served(&terms.owner, &reservation, terms.wishes.served(), &proxy);
-    let named = settled::is_named(&terms.owner, &terms.record(&reservation.host), &records);
-    match (runs, served, named) {
-        (true, true, true) => {
-            let guest = survey.guests.get(&reservation.vmid);
-            let certificate = proxy.certificates.get(&reservation.host);
-            Steady::Agrees {
-                node: guest.map(|guest| guest.node.clone()),
-                usage: guest.and_then(|guest| guest.usage),
-                expires_at: certificate.and_then(|certificate| certificate.expires_at),
+impl SiteKind {
+    /// Compares a settled site with bulk reads that many sites share.
+    async fn steady(&self, subject: &SiteSubject, resolved: &Resolved) -> Steady {
+        let status = &subject.status;
+        let Some(reservation) = Reservation::of(status) else {
+            return Steady::Differs("the reservation is incomplete".to_owned());
+        };
+        let Backends { compute, proxy, dns } = &resolved.backends;
+        let records = async {
+            match dns.zone_for(&resolved.terms.base_domain).await? {
+                Some(zone) => dns.records(&zone, STEADY_AGE).await,
+                None => Ok(Arc::default()),
             }
+        };
+        let (survey, (proxy, records)) = join(
+            compute.survey(STEADY_AGE),
+            join(proxy.survey(STEADY_AGE), records),
+        )
+        .await;
+        let (survey, proxy, records) = match (survey, proxy, records) {
+            (Ok(survey), Ok(proxy), Ok(records)) => (survey, proxy, records),
+            (Err(error), _, _) | (_, Err(error), _) | (_, _, Err(error)) => return Steady::Unknown(error),
+        };
+        let terms = &resolved.terms;
+        let running = terms.wishes.rest().is_none();
+        let runs = settled::runs(&terms.owner, &reservation, running, &survey);
+        let served = settled::is_served(
+            &terms.owner,
+            &reservation.host,
+            reservation.address,
+            terms.wishes.served(),
+            &proxy,
+        );
+        let named = settled::is_named(&terms.owner, &terms.record(&reservation.host), &records);
+        match (runs, served, named) {
+            (true, true, true) => {
+                let domains = self.domains_in_bulk(subject, resolved, &proxy).await;
+                let outlook = domains_outlook(status, terms, &reservation, &domains);
+                if !outlook.is_as_said(status) {
+                    return Steady::Differs("the domains".to_owned());
+                }
+                let guest = survey.guests.get(&reservation.vmid);
+                let certificate = proxy.certificates.get(&reservation.host);
+                Steady::Agrees {
+                    node: guest.map(|guest| guest.node.clone()),
+                    usage: guest.and_then(|guest| guest.usage),
+                    expires_at: certificate.and_then(|certificate| certificate.expires_at),
+                    waits: outlook.waits || outlook.retry.is_some(),
+                }
+            }
+            (false, _, _) => Steady::Differs("the container".to_owned()),
+            (_, false, _) => Steady::Differs("the proxy host".to_owned()),
+            _ => Steady::Differs("the record".to_owned()),
         }
-        (false, _, _) => Steady::Differs("the container".to_owned()),
-        (_, false, _) => Steady::Differs("the proxy host".to_owned()),
-        _ => Steady::Differs("the record".to_owned()),
     }
 }

@@ -1,7 +1,9 @@
 //! What to do for a site that shall be gone. Pure and total. The finalizer goes only when every part was seen
 //! absent.
 
-use super::plan::{SitePlan, blocked, creation, failed, own_certificates, tasks, unmarked, wait};
+use super::plan::{
+    SitePlan, blocked, creation, domains_removed, failed, own_certificates, tasks, unmarked, wait,
+};
 use super::site::{Action, Observed, Reservation, Terms};
 use super::verdict::Verdict;
 use crate::api::condition::{kinds, reasons};
@@ -56,7 +58,7 @@ pub fn gone(status: &WordPressSiteStatus, policy: DeletionPolicy, observed: &Obs
         Fact::Unread => return wait(verdict, Next::Again { persist: false }),
         // The number is a virtual machine's: somebody else's, as a container without our mark is.
         Fact::Unknown(_) if observed.is_machine(reservation.vmid) => {
-            return outside(verdict, terms, &reservation, observed);
+            return outside(verdict, status, (terms, &reservation), observed);
         }
         Fact::Unknown(error) => return failed(verdict, kinds::CONTAINER_READY, error),
         Fact::Known(container) => container.as_ref(),
@@ -74,7 +76,7 @@ pub fn gone(status: &WordPressSiteStatus, policy: DeletionPolicy, observed: &Obs
             }
         }
     }
-    outside(verdict, terms, &reservation, observed)
+    outside(verdict, status, (terms, &reservation), observed)
 }
 
 /// Our container is there: out of high availability, down, without snapshots, destroyed.
@@ -163,13 +165,23 @@ fn absent(verdict: &mut Verdict, status: &WordPressSiteStatus, observed: &Observ
 
 /// Name, proxy host, certificate, Secret, in this order. A certificate goes last: deleting one that a host uses
 /// breaks every later change of any host.
-fn outside(mut verdict: Verdict, terms: &Terms, reservation: &Reservation, observed: &Observed) -> SitePlan {
+fn outside(
+    mut verdict: Verdict,
+    status: &WordPressSiteStatus,
+    (terms, reservation): (&Terms, &Reservation),
+    observed: &Observed,
+) -> SitePlan {
     verdict.working(
         kinds::CONTAINER_READY,
         reasons::DELETING,
         "The container is gone.",
     );
-    match remove_outside(&mut verdict, terms, reservation, observed) {
+    let domains = remove_domains(&mut verdict, status, (terms, reservation), observed);
+    let removed = match domains {
+        Ok(Step::Absent) => remove_outside(&mut verdict, terms, reservation, observed),
+        other => other,
+    };
+    match removed {
         Err((kind, error)) => failed(verdict, kind, error),
         Ok(Step::Unread) => wait(verdict, AGAIN),
         Ok(Step::Act(actions)) => Plan {
@@ -209,6 +221,29 @@ fn remove_outside<'a>(
         }
     }
     Ok(Step::Absent)
+}
+
+/// The customer's domains, each with its host before its certificate.
+fn remove_domains<'a>(
+    verdict: &mut Verdict,
+    status: &WordPressSiteStatus,
+    (terms, reservation): (&Terms, &Reservation),
+    observed: &'a Observed,
+) -> Removal<'a> {
+    if !status.domains.iter().any(|domain| domain.state.is_held()) {
+        return Ok(Step::Absent);
+    }
+    let Some(domains) = &observed.domains else {
+        return Ok(Step::Unread);
+    };
+    let actions = domains_removed(domains, terms, &reservation.host);
+    let actions = actions.map_err(|error| (kinds::PROXY_READY, error))?;
+    if actions.is_empty() {
+        return Ok(Step::Absent);
+    }
+    let message = "The proxy hosts and certificates of the domains are being removed.";
+    verdict.working(kinds::PROXY_READY, reasons::DELETING, message);
+    Ok(Step::Act(actions))
 }
 
 fn remove_name<'a>(

@@ -3,11 +3,12 @@
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
+use super::domains::{DomainDone, parsed};
 use super::site::{Action, Done};
 use super::verdict::Verdict;
 use super::{SiteKind, SiteSubject};
 use crate::api::condition::{Finding, State, kinds, merge, reasons};
-use crate::api::{Phase, TaskOperation, WordPressSiteStatus};
+use crate::api::{DomainState, Phase, SiteDomain, TaskOperation, WordPressSiteStatus};
 use crate::controllers::judgement::{self, SYNCED_MESSAGE};
 use crate::controllers::runner::{Acted, Outcome};
 
@@ -46,6 +47,12 @@ pub fn status(
         // The reservation is kept: the new container gets number, address and name of the lost one.
         (status.node, status.reserved_at) = (None, Some(Time(now)));
     }
+    if let Some(domains) = &verdict.domains {
+        status.domains = domains.entries.clone();
+        if let Some(used) = &domains.quota {
+            status.quota.get_or_insert_default().domains = used.clone();
+        }
+    }
     let mut verdict = verdict.clone();
     for (action, outcome) in outcomes {
         match outcome {
@@ -60,6 +67,9 @@ pub fn status(
         status.credentials_secret = Some(super::secret::name_of(&subject.object));
     }
     status.phase = Some(verdict.phase);
+    verdict
+        .notes
+        .extend(super::plan::domains_finding(&status.domains));
     status.conditions = merge(&subject.status.conditions, &verdict.findings(), generation, now);
     status
 }
@@ -91,6 +101,12 @@ fn take(
         Done::Queued if verdict.phase == Phase::Terminating => {
             verdict.working(kinds::CONTAINER_READY, reasons::QUEUED, QUEUED_REMOVAL);
         }
+        Done::Domain(fqdn, DomainDone::Held) => {
+            let of_name = |entry: &&mut SiteDomain| parsed(&entry.name).as_ref() == Ok(fqdn);
+            if let Some(entry) = status.domains.iter_mut().find(of_name) {
+                entry.state = DomainState::Issuing;
+            }
+        }
         Done::Installing { secret } => status.credentials_secret = Some(secret.clone()),
         _ => {}
     }
@@ -106,6 +122,7 @@ pub(super) fn part_of(action: &Action) -> &'static str {
         | Action::EnableHost(_)
         | Action::DisableHost(_)
         | Action::DeleteHost(_) => kinds::PROXY_READY,
+        Action::Domain(..) => kinds::DOMAINS_READY,
         Action::Configure(_) | Action::Grow(_) => kinds::PLAN_APPLIED,
         Action::Install { .. } | Action::DeleteSecret => kinds::INSTALL_READY,
         Action::Snapshot => kinds::SNAPSHOT_READY,

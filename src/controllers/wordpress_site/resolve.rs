@@ -177,6 +177,7 @@ fn wishes(spec: &WordPressSiteSpec, plan: Option<&WordPressPlan>) -> Wishes {
         restarted_at: spec.restarted_at.as_ref().map(|time| time.0),
         recovery: plan.map_or(none.recovery, |plan| plan.recovery),
         domains: plan.map_or(none.domains, |plan| plan.domains),
+        domain_names: spec.domains.clone(),
         backups: plan.map_or(none.backups, |plan| plan.backups),
         announce_domains: plan.is_some_and(|plan| plan.announce_domains),
         without_plan: None,

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use kube::ResourceExt;
 
-use super::plan::{is_calm, is_quiet};
+use super::plan::{is_calm, is_quiet, ready_names};
 use super::site::{Reservation, Served, Wishes};
 use crate::api::{PAUSED_ANNOTATION, SiteProviders, Suspension, WordPressSite};
 use crate::controllers::connections::{ProxyIndex, RecordIndex};
@@ -31,6 +31,8 @@ pub struct Settled {
     pub running: bool,
     /// What visitors get.
     pub served: Served,
+    /// Domains of the customer by which they get it.
+    pub domains: Vec<Fqdn>,
 }
 
 impl Settled {
@@ -68,6 +70,7 @@ impl Settled {
             node: status.node.clone(),
             running: wishes.rest().is_none(),
             served: wishes.served(),
+            domains: ready_names(status).collect(),
         })
     }
 }
@@ -92,11 +95,17 @@ pub fn runs(owner: &OwnerMark, reservation: &Reservation, running: bool, survey:
     })
 }
 
-/// The proxy serves the site as it shall.
-pub fn is_served(owner: &OwnerMark, reservation: &Reservation, served: Served, proxy: &ProxyIndex) -> bool {
-    proxy.hosts.get(&reservation.host).is_some_and(|host| {
+/// The proxy serves the site under a name of its as it shall.
+pub fn is_served(
+    owner: &OwnerMark,
+    name: &Fqdn,
+    address: Ipv4Addr,
+    served: Served,
+    proxy: &ProxyIndex,
+) -> bool {
+    proxy.hosts.get(name).is_some_and(|host| {
         let own = host.mark.as_ref() == Some(owner);
-        let forwards = host.spec.forward_address == IpAddr::V4(reservation.address);
+        let forwards = host.spec.forward_address == IpAddr::V4(address);
         own && forwards
             && host.enabled == served.enabled()
             && host.spec.notice == served.notice()

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use tokio::sync::OwnedMutexGuard;
 
+use super::domains::{DomainDone, DomainStep, Domains};
 use crate::api::{Power, Recovery, SiteProviders, SiteResources, SiteTask, Suspension, WordPressSiteStatus};
 use crate::controllers::connections::Refusal;
 use crate::controllers::fact::Fact;
@@ -75,6 +76,8 @@ pub struct Wishes {
     pub recovery: Recovery,
     /// Domains that the Plan allows.
     pub domains: i32,
+    /// Domains of the spec.
+    pub domain_names: Vec<String>,
     /// Backups that the Plan allows.
     pub backups: i32,
     /// WordPress is told of the customer's domains.
@@ -92,6 +95,7 @@ impl Default for Wishes {
             restarted_at: None,
             recovery: Recovery::Manual,
             domains: 0,
+            domain_names: Vec::new(),
             backups: 0,
             announce_domains: false,
             without_plan: None,
@@ -226,6 +230,8 @@ pub enum Steady {
         usage: Option<Usage>,
         /// End of the certificate.
         expires_at: Option<Timestamp>,
+        /// A domain waits for something that nobody announces.
+        waits: bool,
     },
     /// Something differs, in these words; precise reads must tell.
     Differs(String),
@@ -285,6 +291,8 @@ pub struct Observed {
     pub records: Fact<Vec<Record>>,
     /// Hosts and certificates of the name.
     pub proxy: Fact<ProxySurvey>,
+    /// The customer's domains.
+    pub domains: Option<Domains>,
     /// The installation.
     pub install: Fact<InstallState>,
     /// What a visitor gets.
@@ -360,6 +368,8 @@ pub enum Action {
     DeleteHost(ProxyHostId),
     /// Delete a certificate.
     DeleteCertificate(CertificateId),
+    /// One step for one of the customer's domains.
+    Domain(Fqdn, DomainStep),
     /// Delete the Secret.
     DeleteSecret,
 }
@@ -396,6 +406,8 @@ pub enum Done {
     RecordsChanged,
     /// A host or certificate changed: read them again.
     ProxyChanged,
+    /// What a step for a domain brought.
+    Domain(Fqdn, DomainDone),
     /// The Secret is gone.
     SecretGone,
 }

@@ -2,7 +2,8 @@
 
 use crate::api::condition::{Finding, State, is_true, kinds, reasons};
 use crate::api::{
-    Phase, SiteCertificate, SiteResources, SiteRestart, SiteTask, SiteUsage, WordPressSiteStatus,
+    Phase, SiteCertificate, SiteDomain, SiteQuotaUse, SiteResources, SiteRestart, SiteTask, SiteUsage,
+    WordPressSiteStatus,
 };
 use crate::controllers::judgement::{Block, Stage, Summary, reason_of};
 use crate::providers::{ErrorKind, ProviderError};
@@ -61,8 +62,19 @@ pub struct Verdict {
     pub certificate: Option<SiteCertificate>,
     /// Findings on which nothing else hangs.
     pub notes: Vec<Finding>,
+    /// What is said of the customer's domains; `None` leaves them as they are.
+    pub domains: Option<DomainsVerdict>,
     /// What the site says when all is good.
     pub up: &'static str,
+}
+
+/// What is said of the customer's domains.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DomainsVerdict {
+    /// Each by itself.
+    pub entries: Vec<SiteDomain>,
+    /// How many there are and may be.
+    pub quota: Option<SiteQuotaUse>,
 }
 
 impl Verdict {
@@ -106,6 +118,7 @@ impl Verdict {
             usage: status.usage.clone(),
             certificate: status.certificate.clone(),
             notes: Vec::new(),
+            domains: None,
             up: UP_MESSAGE,
         }
     }

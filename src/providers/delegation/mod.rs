@@ -1,15 +1,22 @@
-//! Whether the world finds a zone at our name servers: what its parent delegates, and who serves it.
+//! Whether the world finds a zone at our name servers: what its parent delegates, and who serves it. And where a name
+//! leads: the addresses that its own name servers tell.
 //!
 //! | file | does |
 //! | --- | --- |
 //! | `mod.rs` | the trait and its plain types |
 //! | `resolver_check.rs` | the implementation: one check per zone at a time, bounded, kept for a while |
+//! | `addresses.rs` | the addresses of a name: their trait and plain types |
+//! | `lookup.rs` | their implementation, bounded and kept as the check is |
+//! | `kept.rs` | results by name, kept for a while |
 //! | `parent.rs` | finds the parent zone and reads what its servers say |
 //! | `questions.rs` | the questions of a check: through the resolvers and to name servers directly |
 //! | `exchange.rs` | one question to one server |
 //! | `words.rs` | a result as a sentence for the customer |
 
+mod addresses;
 mod exchange;
+mod kept;
+mod lookup;
 mod parent;
 mod questions;
 mod resolver_check;
@@ -21,6 +28,8 @@ use async_trait::async_trait;
 
 use crate::domain::Fqdn;
 
+pub use addresses::{AddressLookup, Addresses, FoundAddresses};
+pub use lookup::ResolverLookup;
 pub use resolver_check::{ResolverCheck, ResolverSettings, UNVERIFIED_AGE, VERIFIED_AGE};
 
 /// Asks whether a zone is delegated to the name servers that shall serve it.

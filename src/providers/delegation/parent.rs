@@ -40,7 +40,14 @@ impl Parent {
     /// # Errors
     /// A public half sentence, when the resolvers could not say.
     pub(super) async fn of(zone: &Name, questions: &Questions) -> Result<Self, String> {
-        let mut name = zone.base_name();
+        Self::holding(zone.base_name(), questions).await
+    }
+
+    /// Finds the zone that holds a name: the name itself or the nearest one above that has name servers of its own.
+    ///
+    /// # Errors
+    /// As [`Parent::of`].
+    pub(super) async fn holding(mut name: Name, questions: &Questions) -> Result<Self, String> {
         loop {
             let answer = questions.resolve(&name, RecordType::NS).await?;
             let servers: BTreeSet<Name> = name_servers(&answer.answers, &name).cloned().collect();
@@ -52,6 +59,11 @@ impl Parent {
             }
             name = name.base_name();
         }
+    }
+
+    /// Its name and its name servers, as the resolvers know them.
+    pub(super) fn into_parts(self) -> (Name, BTreeSet<Name>) {
+        (self.name, self.servers)
     }
 
     /// Its name as text.

@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -13,6 +12,7 @@ use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 
 use super::exchange::Patience;
+use super::kept::Kept;
 use super::parent::{Parent, judge};
 use super::questions::Questions;
 use super::{Answering, Delegation, DelegationCheck};
@@ -29,15 +29,13 @@ const ATTEMPT: Duration = Duration::from_secs(2);
 /// A packet may be lost once.
 const ATTEMPTS: u32 = 2;
 /// Checks under way at a time: after a restart all zones ask at once, and a resolver is a shared good.
-const CHECKS_AT_ONCE: usize = 32;
+pub(super) const CHECKS_AT_ONCE: usize = 32;
 /// Port of name servers (RFC 1035 4.2).
 const PORT: u16 = 53;
 /// Resolvers that are read from the system's file, as its own resolver does (`MAXNS` in resolv.conf(5)).
 const SYSTEM_RESOLVERS_MAX: usize = 3;
 /// The system's resolvers.
 const RESOLV_CONF: &str = "/etc/resolv.conf";
-/// Zones that are kept before old results are looked for.
-const KEPT_AT_LEAST: usize = 256;
 
 /// Whom the check asks, and for how long.
 #[derive(Debug, Clone)]
@@ -74,23 +72,28 @@ impl Default for ResolverSettings {
     }
 }
 
-/// The last result about a zone.
-#[derive(Debug)]
-struct Kept {
-    expected: BTreeSet<Fqdn>,
-    begun: Instant,
-    until: Instant,
-    result: Delegation,
-}
-
-/// Whoever holds it asks; the others wait for the result.
-type Slot = Arc<tokio::sync::Mutex<Option<Kept>>>;
-
-#[derive(Debug, Default)]
-struct Slots {
-    zones: BTreeMap<Fqdn, Slot>,
-    /// Size at which old results are thrown away.
-    sweep_at: usize,
+impl ResolverSettings {
+    /// Whom to ask, the system's resolvers read anew.
+    ///
+    /// # Errors
+    /// A public half sentence, when there is no resolver.
+    pub(super) async fn questions(&self) -> Result<Questions, String> {
+        let mut resolvers = self.resolvers.clone();
+        if resolvers.is_empty() {
+            resolvers = system_resolvers(Path::new(RESOLV_CONF)).await;
+        }
+        if resolvers.is_empty() {
+            return Err("no resolver is configured".to_owned());
+        }
+        Ok(Questions {
+            resolvers,
+            port: self.port,
+            patience: Patience {
+                attempt: self.attempt,
+                attempts: self.attempts.max(1),
+            },
+        })
+    }
 }
 
 /// Asks the parent's servers and ours directly.
@@ -98,39 +101,25 @@ struct Slots {
 pub struct ResolverCheck {
     settings: ResolverSettings,
     places: Semaphore,
-    slots: Mutex<Slots>,
+    kept: Kept<BTreeSet<Fqdn>, Delegation>,
 }
 
 #[async_trait]
 impl DelegationCheck for ResolverCheck {
     async fn delegation(&self, zone: &Fqdn, expected: &BTreeSet<Fqdn>) -> Delegation {
-        let asked = Instant::now();
-        let slot = self.slot(zone);
-        let mut kept = slot.lock().await;
-        // A check that began after the question counts however short its result is kept.
-        if let Some(kept) = kept.as_ref()
-            && kept.expected == *expected
-            && (kept.begun >= asked || kept.until > asked)
-        {
-            return kept.result.clone();
-        }
-        let begun = Instant::now();
-        let result = self.check(zone, expected).await;
-        let age = match result.is_verified() {
-            true => self.settings.verified_age,
-            false => self.settings.unverified_age,
+        let ask = async {
+            let result = self.check(zone, expected).await;
+            let age = match result.is_verified() {
+                true => self.settings.verified_age,
+                false => self.settings.unverified_age,
+            };
+            (result, age)
         };
-        *kept = Some(Kept {
-            expected: expected.clone(),
-            begun,
-            until: begun + age,
-            result: result.clone(),
-        });
-        result
+        self.kept.get(zone, expected, ask).await
     }
 
     fn forget(&self, zone: &Fqdn) {
-        self.slots().zones.remove(zone);
+        self.kept.forget(zone);
     }
 }
 
@@ -140,32 +129,8 @@ impl ResolverCheck {
         Self {
             settings,
             places: Semaphore::new(CHECKS_AT_ONCE),
-            slots: Mutex::default(),
+            kept: Kept::default(),
         }
-    }
-
-    fn slots(&self) -> MutexGuard<'_, Slots> {
-        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn slot(&self, zone: &Fqdn) -> Slot {
-        let mut slots = self.slots();
-        if let Some(slot) = slots.zones.get(zone) {
-            return Arc::clone(slot);
-        }
-        // Zones that nobody asks about any more must not stay for ever. Doubling keeps the sweeps rare.
-        if slots.zones.len() >= slots.sweep_at.max(KEPT_AT_LEAST) {
-            let now = Instant::now();
-            let wanted = |slot: &Slot| match slot.try_lock() {
-                Ok(kept) => kept.as_ref().is_some_and(|kept| kept.until > now),
-                Err(_) => true,
-            };
-            slots
-                .zones
-                .retain(|_, slot| Arc::strong_count(slot) > 1 || wanted(slot));
-            slots.sweep_at = slots.zones.len().saturating_mul(2);
-        }
-        Arc::clone(slots.zones.entry(zone.clone()).or_default())
     }
 
     /// One whole check.
@@ -174,7 +139,7 @@ impl ResolverCheck {
         let Ok(Ok(_place)) = timeout_at(end, self.places.acquire()).await else {
             return Delegation::unknown("too many zones are being checked at the moment");
         };
-        let questions = match self.questions().await {
+        let questions = match self.settings.questions().await {
             Ok(questions) => questions,
             Err(why) => return Delegation::unknown(why),
         };
@@ -187,25 +152,6 @@ impl ResolverCheck {
         );
         found.answering = answering;
         found
-    }
-
-    async fn questions(&self) -> Result<Questions, String> {
-        let settings = &self.settings;
-        let mut resolvers = settings.resolvers.clone();
-        if resolvers.is_empty() {
-            resolvers = system_resolvers(Path::new(RESOLV_CONF)).await;
-        }
-        if resolvers.is_empty() {
-            return Err("no resolver is configured".to_owned());
-        }
-        Ok(Questions {
-            resolvers,
-            port: settings.port,
-            patience: Patience {
-                attempt: settings.attempt,
-                attempts: settings.attempts.max(1),
-            },
-        })
     }
 }
 
@@ -260,7 +206,7 @@ async fn answering(
 }
 
 /// An absolute name.
-fn dns_name(name: &Fqdn) -> Option<Name> {
+pub(super) fn dns_name(name: &Fqdn) -> Option<Name> {
     Name::from_ascii(format!("{name}.")).ok()
 }
 
@@ -285,6 +231,7 @@ fn parse_resolvers(text: &str) -> Vec<SocketAddr> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::kept::KEPT_AT_LEAST;
     use super::*;
     use std::net::Ipv4Addr;
     use tokio::net::UdpSocket;
@@ -354,6 +301,6 @@ mod tests {
             let zone: Fqdn = format!("z{n}.example").parse().unwrap();
             check.delegation(&zone, &BTreeSet::new()).await;
         }
-        assert!(check.slots().zones.len() < 8);
+        assert!(check.kept.len() < 8);
     }
 }

@@ -314,6 +314,7 @@ fn others() -> Vec<Bound> {
     vec![
         most(Npm, "/spec/nginxProxyManager/endpoint", 512, endpoint),
         only_refused(Npm, "/spec/nginxProxyManager/publicAddress"),
+        only_refused(Npm, "/spec/nginxProxyManager/publicAddress6"),
         only_refused(Npm, "/spec/nginxProxyManager/edge/address"),
         whole(Npm, "/spec/nginxProxyManager/edge/httpPort", 1, 65_535),
         whole(Npm, "/spec/nginxProxyManager/edge/httpsPort", 1, 65_535),

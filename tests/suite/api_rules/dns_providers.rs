@@ -6,7 +6,7 @@ use super::Unit;
 use super::bounds::{
     Bound, bound, domain, email, endpoint, least, letters, list, most, only_refused, text, whole,
 };
-use super::objects::Base::{self, Cloudflare, Ispconfig};
+use super::objects::Base::{self, Cloudflare, Ispconfig, Npm};
 use super::shapes::{PLAINTEXT, Shape, shape};
 
 fn resolver(number: i64) -> Value {
@@ -39,6 +39,15 @@ pub fn limits() -> Vec<Bound> {
         ),
         most(Cloudflare, "/spec/cloudflare/zones/resolvers/0", 64, letters),
         whole(Cloudflare, "/spec/cloudflare/zones/nameserverPort", 1, 65_535),
+        bound(
+            Npm,
+            "/spec/nginxProxyManager/resolvers",
+            items,
+            (None, 8),
+            resolvers,
+        ),
+        most(Npm, "/spec/nginxProxyManager/resolvers/0", 64, letters),
+        whole(Npm, "/spec/nginxProxyManager/nameserverPort", 1, 65_535),
         most(Ispconfig, "/spec/ispconfig/endpoint", 512, endpoint),
         least(Ispconfig, "/spec/ispconfig/serverId", 1),
         bound(
@@ -204,6 +213,7 @@ pub fn defaults() -> Vec<(Base, &'static str, Value)> {
     let zones = json!({"nameserverPort": 53});
     vec![
         (Cloudflare, "/spec/sweepInterval", json!("5m")),
+        (Npm, "/spec/nginxProxyManager/nameserverPort", json!(53)),
         (Cloudflare, "/spec/cloudflare/endpoint", json!(api)),
         (Cloudflare, "/spec/cloudflare/plaintext", json!(false)),
         (Cloudflare, "/spec/cloudflare/proxied", json!(false)),

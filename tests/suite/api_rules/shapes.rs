@@ -369,6 +369,18 @@ fn addresses() -> Vec<Shape> {
             "/spec/nginxProxyManager/publicAddress",
             "publicAddress must be an IPv4 address such as 192.0.2.10",
         ),
+        shape(
+            Npm,
+            "/spec/nginxProxyManager/publicAddress6",
+            "publicAddress6 must be an IPv6 address such as 2001:db8::10",
+            [json!("2001:db8::10"), json!("::1")],
+            [
+                json!(""),
+                json!("203.0.113.10"),
+                json!("2001:db8::/64"),
+                json!("npm.example.com"),
+            ],
+        ),
         of(
             Npm,
             "/spec/nginxProxyManager/edge/address",

@@ -1,5 +1,7 @@
 //! The name-server check against real name servers: a root, registries, ours, a foreign one and a resolver.
 
+mod addresses;
+
 use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::time::{Duration, Instant};

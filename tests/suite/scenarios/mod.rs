@@ -6,6 +6,7 @@ mod conflicts;
 mod crowd;
 mod day_two;
 mod deletions;
+mod domains;
 mod golden_template;
 mod high_availability;
 mod lost_containers;

@@ -4,6 +4,7 @@
 //! and what comes when all stand. What is asked of a site later has files too: its sizes, a restart, and its rest.
 
 mod container;
+mod domains;
 mod finish;
 mod install;
 mod name;
@@ -28,6 +29,12 @@ use crate::providers::{ErrorKind, ProviderError};
 
 pub(super) use container::locked;
 pub use container::{creation, is_quiet, unmarked};
+#[cfg(test)]
+pub use domains::Outlook;
+pub use domains::{
+    all_removed as domains_removed, finding as domains_finding, outlook as domains_outlook, ready_names,
+    with_domains,
+};
 pub use finish::{only_a_place_awaited, only_install_awaited, only_snapshot_missing};
 pub use proxy::own_certificates;
 pub use rest::{is_calm, is_made};
@@ -142,6 +149,7 @@ fn settled(mut verdict: Verdict, status: &WordPressSiteStatus, steady: &Steady, 
             node,
             usage,
             expires_at,
+            waits,
         } => {
             let said = is_true(&status.conditions, kinds::CERTIFICATE_EXPIRING);
             if proxy::is_overdue(*expires_at, now) != said {
@@ -155,7 +163,7 @@ fn settled(mut verdict: Verdict, status: &WordPressSiteStatus, steady: &Steady, 
                 .usage
                 .as_ref()
                 .and_then(|old| usage::noted(Some(old), usage.as_ref(), now));
-            wait(verdict, Next::Settled)
+            wait(verdict, if *waits { Next::Recheck } else { Next::Settled })
         }
         Steady::Differs(_) => wait(verdict, Next::Closer),
         Steady::Unknown(error) => wait(verdict, after_failure(error)),

@@ -49,6 +49,7 @@ impl World {
                 node: Some(node),
                 usage: None,
                 expires_at: None,
+                waits: false,
             },
             None => Steady::Differs("something".to_owned()),
         }

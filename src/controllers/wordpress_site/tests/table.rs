@@ -105,6 +105,7 @@ fn a_settled_site_is_left_alone() {
                 node: Some("b".to_owned()),
                 usage: None,
                 expires_at: None,
+                waits: false,
             }),
             &[],
             Next::Settled,
@@ -116,9 +117,10 @@ fn a_settled_site_is_left_alone() {
                 node: None,
                 usage: None,
                 expires_at: None,
+                waits: true,
             }),
             &[],
-            Next::Settled,
+            Next::Recheck,
             &[],
         ),
         (
@@ -151,6 +153,7 @@ fn a_settled_site_is_left_alone() {
         node: Some("b".to_owned()),
         usage: None,
         expires_at: None,
+        waits: false,
     });
     let verdict = plan::live(&moved.status, &moved.observed, now()).verdict;
     assert_eq!((verdict.unchanged, verdict.node.as_deref()), (true, Some("b")));
@@ -158,6 +161,7 @@ fn a_settled_site_is_left_alone() {
         node: None,
         usage: None,
         expires_at: None,
+        waits: false,
     });
     let verdict = plan::live(&unseen.status, &unseen.observed, now()).verdict;
     assert_eq!(verdict.node.as_deref(), Some("a"));
