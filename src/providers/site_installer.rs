@@ -1,5 +1,6 @@
 //! How WordPress gets into a container.
 
+use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 
 use async_trait::async_trait;
@@ -74,6 +75,20 @@ pub trait SiteInstaller: Send + Sync {
 
     /// Where it stands.
     async fn state(&self, target: &InstallTarget) -> Result<InstallState, ProviderError>;
+
+    /// Tells the installed WordPress under which of the customer's own domains it shall answer without leading
+    /// visitors to its main name `site`. The set replaces the one of before; an empty one takes all back. A call
+    /// that was lost is simply repeated: what is so already is left as it is.
+    ///
+    /// # Errors
+    /// `Invalid` where it cannot be done: by an installer that does not reach into containers, or for a WordPress
+    /// that is not this site's or whose configuration was rewritten. `Unavailable` for what another try may mend.
+    async fn announce(
+        &self,
+        target: &InstallTarget,
+        site: &Fqdn,
+        domains: &BTreeSet<Fqdn>,
+    ) -> Result<(), ProviderError>;
 
     /// Values that a golden template needs at its first boot, known before the container is created.
     /// Empty for installers that come in later.

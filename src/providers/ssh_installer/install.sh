@@ -13,6 +13,8 @@ set -euo pipefail
 readonly STATE=/var/lib/hostwright
 readonly LOG=/var/log/hostwright-install.log
 readonly ROOT=/var/www/html
+# Made by announce.sh.
+readonly DOMAINS=/etc/hostwright/domains.php
 readonly SIGNATURE='// Written by Hostwright when the site was installed; yours to change afterwards.'
 readonly LOCK_SECONDS=240
 readonly APT_SECONDS=600
@@ -331,6 +333,10 @@ code() {
 print_configuration() {
   local key
   printf '%s\n' '<?php' "$SIGNATURE" \
+    "// The customer's own domains, as announce.sh wrote them." \
+    "if ( is_readable( '$DOMAINS' ) ) {" \
+    "	include '$DOMAINS';" \
+    '}' \
     "define( 'DB_NAME', 'wordpress' );" \
     "define( 'DB_USER', 'wordpress' );" \
     "define( 'DB_PASSWORD', $(php_text "$HOSTWRIGHT_DATABASE_PASSWORD") );" \

@@ -1,6 +1,9 @@
 //! Installs WordPress through SSH to the node and `pct exec`, for the cluster's API cannot run a command in a
 //! container.
 //!
+//! Two scripts go that way: the installation, which takes minutes and runs in the background, and the announcement
+//! of the customer's own domains, which takes a second and is waited for.
+//!
 //! The remote command is `pct exec <number> -- bash -s` and nothing else; script, parameters and secrets go
 //! over its standard input, so that neither arguments nor environment of any process show them. The script is
 //! idempotent: whatever ends a run, the next one resumes it.
@@ -9,7 +12,7 @@ mod script;
 mod session;
 mod settings;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -17,11 +20,12 @@ use async_trait::async_trait;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::task::JoinSet;
 
+use self::script::Purpose;
 use self::settings::Access;
 use super::error::{ErrorKind, ProviderError};
 use super::gate::{Effect, Gate};
 use super::site_installer::{InstallRequest, InstallState, InstallTarget, SiteInstaller};
-use crate::domain::OwnerMark;
+use crate::domain::{Fqdn, OwnerMark};
 
 pub use self::settings::{
     ArchiveUrl, ArchiveUrlError, Sha256Sum, Sha256SumError, SshNode, SshSettings, WordPressSource,
@@ -30,6 +34,10 @@ pub use self::settings::{
 /// Ended runs that nobody has asked about yet. Far more than the sites of a cluster (one address pool has at
 /// most some thousands), at about 1 KB each.
 const ENDED_KEPT: usize = 4096;
+
+/// Limit of an announcement from connecting to its last word, and of the wait for a free slot before it: 30 s for a
+/// log-in at a busy node, 10 s for another script's lock, and as much again.
+const ANNOUNCE_DEADLINE: Duration = Duration::from_secs(80);
 
 /// Called when a run ended, whatever its result.
 pub type Wake = Arc<dyn Fn(&OwnerMark) + Send + Sync>;
@@ -62,7 +70,9 @@ struct Job {
     node: String,
     command: String,
     input: Vec<u8>,
-    secrets: [SecretString; 2],
+    secrets: Vec<SecretString>,
+    purpose: Purpose,
+    deadline: Duration,
 }
 
 /// An installer for the settings; connects to nobody yet.
@@ -120,6 +130,22 @@ impl SiteInstaller for SshInstaller {
         Ok(state)
     }
 
+    async fn announce(
+        &self,
+        target: &InstallTarget,
+        site: &Fqdn,
+        domains: &BTreeSet<Fqdn>,
+    ) -> Result<(), ProviderError> {
+        let job = Job {
+            input: script::announcement(&target.owner, site, domains)?,
+            secrets: Vec::new(),
+            purpose: Purpose::Announce,
+            deadline: ANNOUNCE_DEADLINE.min(self.inner.deadline),
+            ..self.inner.job(target)?
+        };
+        self.inner.run(job).await
+    }
+
     fn first_boot_environment(&self, _: &InstallRequest) -> BTreeMap<String, String> {
         BTreeMap::new()
     }
@@ -172,8 +198,9 @@ impl Inner {
         self.runs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn prepare(&self, request: &InstallRequest) -> Result<Job, ProviderError> {
-        let node = &request.target.node;
+    /// A job at the target that does nothing yet.
+    fn job(&self, target: &InstallTarget) -> Result<Job, ProviderError> {
+        let node = &target.node;
         if !self.access.nodes.contains_key(node) {
             return Err(ProviderError::new(
                 ErrorKind::Invalid,
@@ -181,28 +208,40 @@ impl Inner {
             ));
         }
         Ok(Job {
-            owner: request.target.owner.clone(),
+            owner: target.owner.clone(),
             node: node.clone(),
-            command: format!("{} exec {} -- bash -s", self.access.pct, request.target.container),
-            input: script::standard_input(request, &self.wordpress)?,
-            secrets: [request.admin_password.clone(), request.database_password.clone()],
+            command: format!("{} exec {} -- bash -s", self.access.pct, target.container),
+            input: Vec::new(),
+            secrets: Vec::new(),
+            purpose: Purpose::Install,
+            deadline: self.deadline,
+        })
+    }
+
+    fn prepare(&self, request: &InstallRequest) -> Result<Job, ProviderError> {
+        Ok(Job {
+            input: script::installation(request, &self.wordpress)?,
+            secrets: vec![request.admin_password.clone(), request.database_password.clone()],
+            ..self.job(&request.target)?
         })
     }
 
     async fn run(&self, job: Job) -> Result<(), ProviderError> {
-        let late = |what: &str| {
-            let seconds = self.deadline.as_secs();
+        let (purpose, deadline) = (job.purpose, job.deadline);
+        let late = |what: String| {
+            let seconds = deadline.as_secs();
             ProviderError::new(
                 ErrorKind::Unavailable,
                 format!("{what} within {seconds} s; the next try resumes it"),
             )
         };
-        let admission = tokio::time::timeout(self.deadline, self.gate.admit("installer.run", Effect::Write))
+        let noun = purpose.noun();
+        let admission = tokio::time::timeout(deadline, self.gate.admit(purpose.call(), Effect::Write))
             .await
-            .map_err(|_| late("no slot for an installation came free"))??;
-        let result = tokio::time::timeout(self.deadline, admission.guard(self.exchange(job)))
+            .map_err(|_| late(format!("no slot for an {noun} came free")))??;
+        let result = tokio::time::timeout(deadline, admission.guard(self.exchange(job)))
             .await
-            .unwrap_or_else(|_| Err(late("the installation did not end")));
+            .unwrap_or_else(|_| Err(late(format!("the {noun} did not end"))));
         admission.finish(result)
     }
 
@@ -212,7 +251,7 @@ impl Inner {
             return Err(ProviderError::new(ErrorKind::Invalid, message));
         };
         let ended = session::run(&self.access, &job.node, node, &job.command, job.input).await?;
-        let secrets = job.secrets.each_ref().map(ExposeSecret::expose_secret);
-        script::judge(&job.node, ended.status, ended.output, &secrets)
+        let secrets: Vec<&str> = job.secrets.iter().map(ExposeSecret::expose_secret).collect();
+        script::judge(job.purpose, &job.node, ended.status, ended.output, &secrets)
     }
 }

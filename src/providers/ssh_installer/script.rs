@@ -1,18 +1,21 @@
 //! The text that goes to the container's shell, and what is kept of its answer.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use secrecy::ExposeSecret;
 
 use super::settings::WordPressSource;
+use crate::domain::{Fqdn, OwnerMark};
 use crate::providers::error::{ErrorKind, ProviderError};
 use crate::providers::site_installer::InstallRequest;
 
-/// The script. It takes its parameters as shell variables that stand before it.
-pub(super) const SCRIPT: &str = include_str!("install.sh");
+/// Installs WordPress. It takes its parameters as shell variables that stand before it, as all of them do.
+const INSTALL: &str = include_str!("install.sh");
+/// Tells WordPress of its names.
+const ANNOUNCE: &str = include_str!("announce.sh");
 /// What every line of the script's standard output begins with.
 const MARK: &str = "hostwright: ";
-/// Exit status by which the script says that another try would be of no use.
+/// Exit status by which a script says that another try would be of no use.
 const REFUSED: u32 = 3;
 /// Exit status of a shell that does not find a command (POSIX 2.8.2).
 const COMMAND_NOT_FOUND: u32 = 127;
@@ -26,11 +29,91 @@ fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
 }
 
+/// What a script is for, in the words of its errors.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// The installation.
+    Install,
+    /// Telling WordPress of its names.
+    Announce,
+}
+
+impl Purpose {
+    /// Name of the outside call.
+    pub fn call(self) -> &'static str {
+        match self {
+            Self::Install => "installer.run",
+            Self::Announce => "installer.announce",
+        }
+    }
+
+    /// As what happens.
+    pub fn noun(self) -> &'static str {
+        match self {
+            Self::Install => "installation",
+            Self::Announce => "announcement of domains",
+        }
+    }
+
+    fn refused(self) -> &'static str {
+        match self {
+            Self::Install => "WordPress cannot be installed",
+            Self::Announce => "WordPress cannot be told of its domains",
+        }
+    }
+
+    fn failed(self) -> &'static str {
+        match self {
+            Self::Install => "installing WordPress failed",
+            Self::Announce => "telling WordPress of its domains failed",
+        }
+    }
+}
+
 /// Everything for the shell's standard input: parameters as assignments, then the script.
 ///
 /// # Errors
 /// `Invalid` when a parameter has control characters, which no form would have let through.
-pub(super) fn standard_input(
+fn standard_input(parameters: &[(&str, &str)], script: &str) -> Result<Vec<u8>, ProviderError> {
+    let mut text = String::with_capacity(script.len() + 2048);
+    for (name, value) in parameters {
+        if value.chars().any(char::is_control) {
+            return Err(ProviderError::new(
+                ErrorKind::Invalid,
+                format!("the installation's parameter {name} has control characters; remove them"),
+            ));
+        }
+        text.push_str(&format!("HOSTWRIGHT_{name}={}\n", quoted(value)));
+    }
+    text.push_str(script);
+    Ok(text.into_bytes())
+}
+
+/// The input that tells WordPress of its names.
+///
+/// # Errors
+/// None that a valid name could cause; those of [`installation`].
+pub(super) fn announcement(
+    owner: &OwnerMark,
+    site: &Fqdn,
+    domains: &BTreeSet<Fqdn>,
+) -> Result<Vec<u8>, ProviderError> {
+    let domains: Vec<&str> = domains.iter().map(Fqdn::as_str).collect();
+    standard_input(
+        &[
+            ("OWNER", &owner.to_string()),
+            ("SITE_HOST", site.as_str()),
+            ("DOMAINS", &domains.join(" ")),
+        ],
+        ANNOUNCE,
+    )
+}
+
+/// The input that installs WordPress.
+///
+/// # Errors
+/// `Invalid` when a parameter has control characters, which no form would have let through.
+pub(super) fn installation(
     request: &InstallRequest,
     source: &WordPressSource,
 ) -> Result<Vec<u8>, ProviderError> {
@@ -59,18 +142,7 @@ pub(super) fn standard_input(
             if source.disallow_file_edit { "1" } else { "" },
         ),
     ];
-    let mut text = String::with_capacity(SCRIPT.len() + 2048);
-    for (name, value) in parameters {
-        if value.chars().any(char::is_control) {
-            return Err(ProviderError::new(
-                ErrorKind::Invalid,
-                format!("the installation's parameter {name} has control characters; remove them"),
-            ));
-        }
-        text.push_str(&format!("HOSTWRIGHT_{name}={}\n", quoted(value)));
-    }
-    text.push_str(SCRIPT);
-    Ok(text.into_bytes())
+    standard_input(&parameters, INSTALL)
 }
 
 /// The last lines of one stream.
@@ -174,6 +246,7 @@ pub(super) fn redacted(text: &str, secrets: &[&str]) -> String {
 /// `Unavailable` for everything that another try may mend, `Invalid` for what it cannot, `Unexpected` for an
 /// end without a word.
 pub(super) fn judge(
+    purpose: Purpose,
     node: &str,
     status: Option<u32>,
     output: Output,
@@ -183,33 +256,33 @@ pub(super) fn judge(
     let text = redacted(&output.text(), secrets);
     let (kind, message) = match (word, status) {
         (Some(Word::Done), None | Some(0)) => return Ok(()),
-        (Some(Word::Failed(why)), Some(REFUSED)) => (
-            ErrorKind::Invalid,
-            format!("WordPress cannot be installed: {why}"),
-        ),
-        (Some(Word::Failed(why)), _) => (
-            ErrorKind::Unavailable,
-            format!("installing WordPress failed at {why}"),
-        ),
+        (Some(Word::Failed(why)), Some(REFUSED)) => {
+            (ErrorKind::Invalid, format!("{}: {why}", purpose.refused()))
+        }
+        (Some(Word::Failed(why)), _) => (ErrorKind::Unavailable, format!("{} at {why}", purpose.failed())),
         (_, None) => (
             ErrorKind::Unavailable,
             format!(
-                "the connection to node {node} was lost during the installation; the next try resumes it"
+                "the connection to node {node} was lost during the {}; the next try resumes it",
+                purpose.noun()
             ),
         ),
-        (_, Some(status)) => without_word(node, status, &text),
+        (_, Some(status)) => without_word(purpose, node, status, &text),
     };
     Err(ProviderError::new(kind, redacted(&message, secrets)).with_detail(text))
 }
 
 /// The script did not speak; so the node's own tool did (pve-container, `pct exec`).
-fn without_word(node: &str, status: u32, text: &str) -> (ErrorKind, String) {
+fn without_word(purpose: Purpose, node: &str, status: u32, text: &str) -> (ErrorKind, String) {
     if text.contains(".conf' does not exist") {
         let message = format!("the container is not on node {node} at the moment; it is looked up again");
         return (ErrorKind::Unavailable, message);
     }
     if text.contains("not running") {
-        let message = "the container does not run; the installation begins when it does".to_owned();
+        let message = format!(
+            "the container does not run; the {} begins when it does",
+            purpose.noun()
+        );
         return (ErrorKind::Unavailable, message);
     }
     if status == COMMAND_NOT_FOUND {
@@ -217,7 +290,10 @@ fn without_word(node: &str, status: u32, text: &str) -> (ErrorKind, String) {
             format!("node {node} has no container tool by the Provider's name; check its `pct` setting");
         return (ErrorKind::Invalid, message);
     }
-    let message = format!("the installation on node {node} ended with status {status} and without a word");
+    let message = format!(
+        "the {} on node {node} ended with status {status} and without a word",
+        purpose.noun()
+    );
     (ErrorKind::Unexpected, message)
 }
 
@@ -235,7 +311,7 @@ mod tests {
     }
 
     fn kind(status: Option<u32>, standard: &str, error: &str) -> Option<ErrorKind> {
-        judge("pve1", status, output(standard, error), &[])
+        judge(Purpose::Install, "pve1", status, output(standard, error), &[])
             .err()
             .map(|e| e.kind())
     }
@@ -274,6 +350,7 @@ mod tests {
     #[test]
     fn only_the_scripts_own_line_is_public_and_secrets_are_not() {
         let error = judge(
+            Purpose::Install,
             "pve1",
             Some(1),
             output(

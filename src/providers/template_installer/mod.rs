@@ -5,7 +5,7 @@
 //! environment when it is created (Proxmox VE 9.1 and later). Whoever may read the container's configuration
 //! there (`VM.Audit`) can read these values, the first administrator's password among them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use super::error::{ErrorKind, ProviderError};
 use super::gate::{Effect, Gate};
 use super::http::{TlsTrust, client_builder};
 use super::site_installer::{InstallRequest, InstallState, InstallTarget, SiteInstaller};
-use crate::domain::OwnerMark;
+use crate::domain::{Fqdn, OwnerMark};
 
 /// Bytes that are read of the page: two short lines.
 const PAGE_LIMIT: usize = 2048;
@@ -106,6 +106,14 @@ impl SiteInstaller for TemplateInstaller {
         // A container that is still booting is no failure of the back-end and must not open its breaker.
         admission.finish(Ok(
             page.map_or(InstallState::Running, |page| read_page(&page, &target.owner))
+        ))
+    }
+
+    async fn announce(&self, _: &InstallTarget, _: &Fqdn, _: &BTreeSet<Fqdn>) -> Result<(), ProviderError> {
+        Err(ProviderError::new(
+            ErrorKind::Invalid,
+            "telling WordPress of the customer's domains needs the ssh installer; a golden template cannot be reached \
+             after its first boot",
         ))
     }
 

@@ -1,6 +1,6 @@
 //! One visitor of the server: log-in, one command a channel, and what becomes of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
@@ -17,8 +17,12 @@ const INPUT_LIMIT: usize = 1 << 20;
 const DIED: u32 = 255;
 /// Exit status of `pct` for a missing configuration file: errno of ENOENT.
 const NO_ENTRY: u32 = 2;
+/// Exit status of a script that refuses for good.
+const REFUSED: u32 = 3;
 /// What precedes the host name in the script's parameters.
 const HOST_PARAMETER: &str = "HOSTWRIGHT_SITE_HOST='";
+/// What precedes the customer's domains in the parameters of the script that announces them.
+const DOMAINS_PARAMETER: &str = "HOSTWRIGHT_DOMAINS='";
 
 /// One connection's side of the protocol.
 pub(super) struct Visitor {
@@ -104,11 +108,11 @@ fn container_of(command: &str) -> Option<u32> {
     number.parse().ok()
 }
 
-/// The site's name in the script's parameters.
-fn host_of(input: &[u8]) -> Option<String> {
+/// One of the script's parameters.
+fn parameter<'a>(input: &'a [u8], assignment: &str) -> Option<&'a str> {
     let text = std::str::from_utf8(input).ok()?;
-    let value = text.lines().find_map(|line| line.strip_prefix(HOST_PARAMETER))?;
-    value.strip_suffix('\'').map(str::to_owned)
+    let value = text.lines().find_map(|line| line.strip_prefix(assignment))?;
+    value.strip_suffix('\'')
 }
 
 /// One command.
@@ -127,6 +131,15 @@ struct Answer {
 }
 
 impl Answer {
+    /// A script that ended well after this step.
+    fn done(step: &str) -> Self {
+        Self {
+            standard: format!("hostwright: step {step}\nhostwright: done\n"),
+            error: String::new(),
+            status: 0,
+        }
+    }
+
     fn refusal(error: impl Into<String>, status: u32) -> Self {
         Self {
             standard: String::new(),
@@ -217,14 +230,11 @@ impl Run {
             self.scissors.cut();
             return None;
         }
-        *locked(&self.node.runs).entry(self.container).or_default() += 1;
-        let mut hasher = DefaultHasher::new();
-        input.hash(&mut hasher);
-        locked(&self.node.inputs)
-            .entry(self.container)
-            .or_default()
-            .insert(hasher.finish());
-        tokio::time::sleep(self.node.run_time).await;
+        let domains = parameter(&input, DOMAINS_PARAMETER);
+        if domains.is_none() {
+            self.count_installation(&input);
+            tokio::time::sleep(self.node.run_time).await;
+        }
         match outcome {
             Outcome::Hang | Outcome::Cut { .. } => std::future::pending().await,
             Outcome::Fail {
@@ -236,26 +246,52 @@ impl Run {
                 error: "the log's last lines\n".to_owned(),
                 status: *status,
             }),
-            Outcome::Finish => Some(self.install(&input)),
+            Outcome::Finish => Some(match domains {
+                Some(domains) => self.announce(domains),
+                None => self.install(&input),
+            }),
         }
     }
 
+    fn count_installation(&self, input: &[u8]) {
+        *locked(&self.node.runs).entry(self.container).or_default() += 1;
+        let mut hasher = DefaultHasher::new();
+        input.hash(&mut hasher);
+        locked(&self.node.inputs)
+            .entry(self.container)
+            .or_default()
+            .insert(hasher.finish());
+    }
+
+    /// Where WordPress was installed before, it takes the names.
+    fn announce(&self, domains: &str) -> Answer {
+        let directory = self.node.directory.as_ref();
+        if directory.is_some_and(|directory| directory.installed(self.container).is_none()) {
+            return Answer {
+                standard: "hostwright: failed start: the container has no WordPress that Hostwright installed; tell \
+                           it of its names by hand\n"
+                    .to_owned(),
+                error: String::new(),
+                status: REFUSED,
+            };
+        }
+        let domains: BTreeSet<String> = domains.split_whitespace().map(str::to_owned).collect();
+        locked(&self.node.announced).insert(self.container, domains);
+        Answer::done("configuration")
+    }
+
     fn install(&self, input: &[u8]) -> Answer {
-        let Some(host) = host_of(input) else {
+        let Some(host) = parameter(input, HOST_PARAMETER) else {
             return Answer::refusal("bash: line 1: HOSTWRIGHT_SITE_HOST: unbound variable\n", 1);
         };
         if let Some(directory) = &self.node.directory {
             let installed = Installed {
-                host,
+                host: host.to_owned(),
                 setup_finished: true,
             };
             directory.set_installed(self.container, installed);
         }
-        Answer {
-            standard: "hostwright: step check\nhostwright: done\n".to_owned(),
-            error: String::new(),
-            status: 0,
-        }
+        Answer::done("check")
     }
 
     /// Everything up to end of file. `None` when the connection ended before, or after `limit` bytes: a shell

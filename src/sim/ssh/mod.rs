@@ -1,7 +1,7 @@
 //! A node's SSH server with just enough of `pct exec` to install WordPress in simulated containers.
 //!
 //! A real SSH server with key exchange, host key and public-key log-in. It takes exactly
-//! `pct exec N -- bash -s`, reads standard input to its end, finds the site's host name in it and speaks
+//! `pct exec N -- bash -s`, reads standard input to its end, finds the site's names in it and speaks
 //! pve-container's own sentences when it refuses. It records runs, never what was sent.
 
 mod connection;
@@ -85,6 +85,7 @@ pub(crate) struct NodeState {
     faults: Faults,
     runs: Mutex<BTreeMap<u32, u64>>,
     inputs: Mutex<BTreeMap<u32, BTreeSet<u64>>>,
+    announced: Mutex<BTreeMap<u32, BTreeSet<String>>>,
     work: Mutex<JoinSet<()>>,
     sockets: Mutex<BTreeMap<u64, std::net::TcpStream>>,
 }
@@ -120,6 +121,7 @@ impl SshSim {
             faults: options.faults.clone(),
             runs: Mutex::default(),
             inputs: Mutex::default(),
+            announced: Mutex::default(),
             work: Mutex::default(),
             sockets: Mutex::default(),
         });
@@ -156,15 +158,21 @@ impl SshSim {
         *locked(&self.node.outcome) = outcome;
     }
 
-    /// Scripts that were received whole, by container.
+    /// Installing scripts that were received whole, by container.
     pub fn runs(&self) -> BTreeMap<u32, u64> {
         locked(&self.node.runs).clone()
     }
 
-    /// Hashes of the different scripts that were received whole, by container: two of one container differ in a
+    /// Hashes of the different installing scripts that were received whole, by container: two of one container differ in a
     /// parameter or a password.
     pub fn inputs(&self) -> BTreeMap<u32, BTreeSet<u64>> {
         locked(&self.node.inputs).clone()
+    }
+
+    /// The customer's domains that WordPress was told of last, by container. A rollback does not bring the earlier
+    /// ones back here, as it would outside.
+    pub fn announced(&self) -> BTreeMap<u32, BTreeSet<String>> {
+        locked(&self.node.announced).clone()
     }
 }
 

@@ -1,6 +1,6 @@
 //! The SSH installer against the simulated node.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -291,4 +291,50 @@ async fn settings_are_checked_before_anybody_connects() {
     refused(|s| s.pct = "pct; reboot".to_owned());
     refused(|s| s.nodes.get_mut("pve1").unwrap().host_keys.clear());
     refused(|s| s.nodes.get_mut("pve1").unwrap().host_keys = vec!["ssh-ed25519 broken".to_owned()]);
+}
+
+#[tokio::test]
+async fn wordpress_is_told_of_domains_once_it_is_installed() {
+    let mut one = one(Outcome::Finish).await;
+    let request = request(907, "pve1");
+    let (target, site) = (&request.target, &request.host);
+    let names = |names: &[&str]| {
+        names
+            .iter()
+            .map(|name| name.parse().unwrap())
+            .collect::<BTreeSet<_>>()
+    };
+    let own = names(&["own.example.org", "www.own.example.org"]);
+    let error = one
+        .bench
+        .installer
+        .announce(target, site, &own)
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Invalid);
+    assert!(error.message().contains("told of its domains"), "{error}");
+
+    assert_eq!(one.bench.run(&request).await, InstallState::Done);
+    for domains in [&own, &own, &names(&[])] {
+        one.bench.installer.announce(target, site, domains).await.unwrap();
+        let told: BTreeSet<String> = domains.iter().map(ToString::to_string).collect();
+        assert_eq!(one.sim.announced()[&907], told);
+    }
+    // It is no installation, and leaves none of its traces.
+    assert_eq!(one.sim.runs()[&907], 1);
+    assert_eq!(one.bench.state(&request).await, InstallState::Idle);
+
+    one.sim.faults.order(fault(Trouble::CutAfter));
+    let error = one
+        .bench
+        .installer
+        .announce(target, site, &own)
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
+    assert_eq!(
+        one.sim.announced()[&907].len(),
+        2,
+        "the answer was lost, the effect was not"
+    );
 }

@@ -1,8 +1,10 @@
 //! The golden template's page over HTTP.
 
+use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, TcpListener};
 use std::time::Duration;
 
+use hostwright::providers::ErrorKind;
 use hostwright::providers::site_installer::{InstallState, SiteInstaller};
 use hostwright::providers::template_installer::{TemplateInstaller, TemplateSettings};
 use hostwright::sim::faults::{Fault, Faults, Trouble};
@@ -71,4 +73,17 @@ async fn the_first_boot_gets_what_it_needs_and_no_more() {
     assert_eq!(environment["HOSTWRIGHT_SITE_URL"], "https://shop907.example.com");
     assert_eq!(environment["HOSTWRIGHT_ADMIN_USER"], "jane");
     assert!(environment.values().all(|value| value != DATABASE_PASSWORD));
+}
+
+#[tokio::test]
+async fn a_template_is_never_told_of_domains() {
+    let installer = TemplateInstaller::new(settings(80), gate()).unwrap();
+    let request = request(907, "pve1");
+    let domains = BTreeSet::from(["own.example.org".parse().unwrap()]);
+    let error = installer
+        .announce(&request.target, &request.host, &domains)
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Invalid);
+    assert!(error.message().contains("needs the ssh installer"), "{error}");
 }
