@@ -13,8 +13,8 @@ set -euo pipefail
 readonly STATE=/var/lib/hostwright
 readonly LOG=/var/log/hostwright-install.log
 readonly ROOT=/var/www/html
-# Made by announce.sh.
-readonly DOMAINS=/etc/hostwright/domains.php
+readonly DATABASES=/var/lib/mysql
+readonly HOSTS=/etc/hostwright/hosts.php
 readonly SIGNATURE='// Written by Hostwright when the site was installed; yours to change afterwards.'
 readonly LOCK_SECONDS=240
 readonly APT_SECONDS=600
@@ -63,16 +63,19 @@ bounded() {
   timeout --kill-after=10 "$seconds" "$@" </dev/null >>"$LOG" 2>&1 9>&-
 }
 
-# Writes standard input to a file in one move, when the content differs.
+# Writes standard input to a file in one move, when the content differs. What a run that was killed leaves of it has a
+# name that the web server never shows.
 put() {
-  local path=$1 mode=$2 owner=$3 new
-  mkdir -p "$(dirname "$path")"
-  new=$(mktemp "$path.XXXXXX")
-  cat >"$new"
-  if cmp --silent "$new" "$path"; then
-    rm -f "$new"
-    return
-  fi
+  local path=$1 mode=$2 owner=$3 folder new text
+  folder=$(dirname "$path")
+  # The shell would cut final line ends off.
+  text=$(cat && printf .)
+  text=${text%.}
+  if printf '%s' "$text" | cmp --silent - "$path"; then return; fi
+  mkdir -p "$folder"
+  rm -f "$folder"/.hostwright-put.*
+  new=$(mktemp "$folder/.hostwright-put.XXXXXX")
+  printf '%s' "$text" >"$new"
   chmod "$mode" "$new"
   chown "$owner" "$new"
   mv -f "$new" "$path"
@@ -126,7 +129,7 @@ check_owner() {
 
 # Two runs never overlap; a run whose connection was lost ends at its next word, and its lock with it.
 take_lock() {
-  exec 9>"$STATE/lock"
+  exec 9>>"$STATE/lock"
   flock --wait "$LOCK_SECONDS" 9 || fail 'another run in this container did not end in time'
 }
 
@@ -178,68 +181,71 @@ refresh_package_lists() {
   fail 'the package lists could not be fetched; check the container'\''s gateway and name servers'
 }
 
-install_packages() {
-  local missing
-  mapfile -t missing < <(missing_packages "$@")
-  [ "${#missing[@]}" -gt 0 ] || return 0
-  # A run that was killed inside dpkg leaves packages half configured.
-  bounded "$APT_SECONDS" dpkg --configure --pending --force-confdef --force-confold || true
-  refresh_package_lists
+# The package does not complete a folder of databases in whose making it was killed. That folder is made anew, when it
+# was not there before we began, and so has nothing of anybody's.
+begin_databases_anew() {
+  [ -n "$(missing_packages mariadb-server)" ] || return 0
+  if [ ! -e "$DATABASES" ]; then
+    : >"$STATE/databases-begun"
+  elif [ -e "$STATE/databases-begun" ]; then
+    # A package tool that outlived its run goes first.
+    bounded "$APT_SECONDS" apt-get --quiet --option DPkg::Lock::Timeout=300 check || true
+    [ -n "$(missing_packages mariadb-server)" ] || return 0
+    if [ -x /etc/init.d/mariadb ]; then bounded 60 service mariadb stop || true; fi
+    rm -rf "$DATABASES"
+  fi
+}
+
+# apt-get with what it needs to ask nobody anything.
+apt_install() {
   bounded "$APT_SECONDS" apt-get --quiet --yes --no-install-recommends \
     --option DPkg::Lock::Timeout=300 --option Dpkg::Options::=--force-confdef \
-    --option Dpkg::Options::=--force-confold --fix-broken install "${missing[@]}" ||
+    --option Dpkg::Options::=--force-confold --fix-broken "$@"
+}
+
+install_packages() {
+  local missing half
+  mapfile -t missing < <(missing_packages "$@")
+  [ "${#missing[@]}" -gt 0 ] || return 0
+  # A run that was killed inside dpkg leaves packages half configured, and one of them perhaps half unpacked, which
+  # nothing but a new unpacking mends.
+  bounded "$APT_SECONDS" dpkg --configure --pending --force-confdef --force-confold || true
+  refresh_package_lists
+  mapfile -t half < <(dpkg-query --show --showformat '${db:Status-Eflag} ${binary:Package}\n' | sed -n 's/^reinstreq //p')
+  [ "${#half[@]}" -eq 0 ] || apt_install --reinstall install "${half[@]}" || true
+  apt_install install "${missing[@]}" ||
     fail "the packages could not be installed; the last lines of $LOG say why"
 }
 
 packages() {
   step packages
+  begin_databases_anew
   install_packages nginx php-fpm php-cli php-mysql php-curl php-gd php-intl php-mbstring php-xml php-zip \
     mariadb-server mariadb-client curl ca-certificates tar unzip
   PHP_VERSION=$(php -r 'echo PHP_MAJOR_VERSION, ".", PHP_MINOR_VERSION;')
 }
 
-# Starts or restarts a service and has it started at boot: by systemd where it runs, else by its init script,
-# else by the command that follows.
+# Starts or restarts a service: by systemd where it runs, which also starts it at boot, else by its init script.
 serve() {
   local action=$1 name=$2
-  shift 2
   if [ -d /run/systemd/system ]; then
     bounded 60 systemctl enable "$name" || fail "the service $name cannot be enabled"
     bounded 120 systemctl "$action" "$name" || fail "the service $name did not start"
-    return
+  else
+    bounded 120 service "$name" "$action" || fail "the service $name did not start"
   fi
-  if [ -x "/etc/init.d/$name" ]; then
-    bounded 120 service "$name" "$action" && return
-  fi
-  "$@" </dev/null >>"$LOG" 2>&1 9>&- || fail "the service $name did not start"
-}
-
-# shellcheck disable=SC2317  # Called by serve.
-start_mariadb() {
-  install -d -o mysql -g mysql -m 0755 /run/mysqld
-  setsid mariadbd-safe --user=mysql &
-}
-
-# shellcheck disable=SC2317  # Called by serve.
-start_php() {
-  install -d -o www-data -g www-data -m 0755 /run/php
-  kill -USR2 "$(cat "/run/php/php$PHP_VERSION-fpm.pid")" || "php-fpm$PHP_VERSION" --daemonize
-}
-
-# shellcheck disable=SC2317  # Called by serve.
-start_nginx() {
-  nginx -s reload || nginx
 }
 
 database() {
   local try password
   step database
-  serve start mariadb start_mariadb
+  serve start mariadb
   for try in {1..60}; do
     if bounded 10 mariadb-admin --silent ping; then break; fi
     [ "$try" -lt 60 ] || fail 'the database did not answer within a minute'
     sleep 1
   done
+  rm -f "$STATE/databases-begun"
   password=$(sql_text "$HOSTWRIGHT_DATABASE_PASSWORD")
   # Over standard input, for arguments are readable to every process.
   printf '%s\n' \
@@ -333,9 +339,9 @@ code() {
 print_configuration() {
   local key
   printf '%s\n' '<?php' "$SIGNATURE" \
-    "// The customer's own domains, as announce.sh wrote them." \
-    "if ( is_readable( '$DOMAINS' ) ) {" \
-    "	include '$DOMAINS';" \
+    '// Under which names the site answers.' \
+    "if ( is_readable( '$HOSTS' ) ) {" \
+    "	include '$HOSTS';" \
     '}' \
     "define( 'DB_NAME', 'wordpress' );" \
     "define( 'DB_USER', 'wordpress' );" \
@@ -363,8 +369,48 @@ print_configuration() {
     "require_once ABSPATH . 'wp-settings.php';"
 }
 
+# WordPress shows its home page under every name it is asked for. The rule leads visitors to the main name, and lets the
+# names answer for themselves that announce.sh lists beside it.
+print_hosts_rule() {
+  cat <<'PHP'
+<?php
+// Written by Hostwright.
+( static function () {
+	$host  = strtolower( (string) preg_replace( '/:[0-9]+$/', '', $_SERVER['HTTP_HOST'] ?? '' ) );
+	$names = is_readable( __DIR__ . '/domains' ) ? file( __DIR__ . '/domains', FILE_IGNORE_NEW_LINES ) : array();
+	if ( '' === $host ) {
+		return;
+	}
+	if ( in_array( $host, $names, true ) ) {
+		if ( ! defined( 'WP_HOME' ) && ! defined( 'WP_SITEURL' ) ) {
+			// TLS ends at the reverse proxy.
+			$https = 0 === strpos( $_SERVER['HTTP_X_FORWARDED_PROTO'] ?? '', 'https' );
+			define( 'WP_HOME', ( $https ? 'https://' : 'http://' ) . $host );
+			define( 'WP_SITEURL', WP_HOME );
+		}
+		return;
+	}
+	// WordPress takes hooks that are there before itself. Pages alone are led, so that log-in and interfaces answer.
+	$GLOBALS['wp_filter']['template_redirect'][0][] = array(
+		'accepted_args' => 0,
+		'function'      => static function () use ( $host ) {
+			$home = wp_parse_url( home_url() );
+			if ( empty( $home['host'] ) || strtolower( $home['host'] ) === $host
+				|| ! in_array( $_SERVER['REQUEST_METHOD'] ?? '', array( 'GET', 'HEAD' ), true ) ) {
+				return;
+			}
+			$port = isset( $home['port'] ) ? ':' . $home['port'] : '';
+			wp_redirect( $home['scheme'] . '://' . $home['host'] . $port . $_SERVER['REQUEST_URI'], 302, 'Hostwright' );
+			exit;
+		},
+	);
+} )();
+PHP
+}
+
 configuration() {
   step configuration
+  print_hosts_rule | put "$HOSTS" 0640 root:www-data
   # A first run may have been killed and its password lost; a file with the present one stays as it is.
   if [ -f "$ROOT/wp-config.php" ] && php_text "$HOSTWRIGHT_DATABASE_PASSWORD" |
     grep --quiet --fixed-strings --file=- "$ROOT/wp-config.php"; then
@@ -422,13 +468,15 @@ web_server() {
   step web-server
   print_php_settings | put "/etc/php/$PHP_VERSION/fpm/conf.d/90-hostwright.ini" 0644 root:root
   # Restarts, for the packages may have started them with settings of their own.
-  serve restart "php$PHP_VERSION-fpm" start_php
+  serve restart "php$PHP_VERSION-fpm"
   mkdir -p /etc/nginx/hostwright.d
   print_site | put /etc/nginx/sites-available/hostwright 0644 root:root
-  ln -sfn ../sites-available/hostwright /etc/nginx/sites-enabled/hostwright
+  if [ ! -e /etc/nginx/sites-enabled/hostwright ]; then
+    ln -sfn ../sites-available/hostwright /etc/nginx/sites-enabled/hostwright
+  fi
   rm -f /etc/nginx/sites-enabled/default
   bounded 30 nginx -t || fail 'nginx refuses the site; look for other files in /etc/nginx'
-  serve restart nginx start_nginx
+  serve restart nginx
   for try in {1..30}; do
     if [ -S "/run/php/php$PHP_VERSION-fpm.sock" ] && fetch --output /dev/null http://127.0.0.1/readme.html; then return; fi
     [ "$try" -lt 30 ] || fail 'the web server did not answer within half a minute'
@@ -460,12 +508,20 @@ if ( 0 === strpos( $hw['url'], 'https://' ) ) {
 	$_SERVER['HTTPS'] = 'on';
 }
 define( 'WP_INSTALLING', true );
+// Loading asks for options before there is a table of them; the log would have nothing else at its end.
+$GLOBALS['wp_filter']['muplugins_loaded'][0][] = array(
+	'accepted_args' => 0,
+	'function'      => function () {
+		$GLOBALS['wpdb']->suppress_errors( true );
+	},
+);
 // Loading WordPress dies over the tables of a run that was killed while it made them, except in a repair.
 define( 'WP_REPAIRING', true );
 // The new owner gets their password from the hoster; WordPress shall neither mail it nor look for updates now.
 function wp_new_blog_notification() {}
 function wp_mail() { return true; }
 require $hw['root'] . '/wp-load.php';
+$wpdb->suppress_errors( false );
 require_once ABSPATH . 'wp-admin/includes/upgrade.php';
 add_filter( 'pre_http_request', function () { return new WP_Error( 'installing', 'no requests while installing' ); } );
 function hw_setup_is_finished() {

@@ -277,7 +277,7 @@ impl Run {
         }
         let domains: BTreeSet<String> = domains.split_whitespace().map(str::to_owned).collect();
         locked(&self.node.announced).insert(self.container, domains);
-        Answer::done("configuration")
+        Answer::done("domains")
     }
 
     fn install(&self, input: &[u8]) -> Answer {

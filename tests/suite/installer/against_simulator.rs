@@ -13,9 +13,8 @@ use hostwright::sim::faults::{Fault, Faults, Trouble};
 use hostwright::sim::ssh::{Outcome, SshOptions, SshSim};
 use russh::keys::PrivateKey;
 
-use super::{
-    ADMIN_PASSWORD, Bench, DATABASE_PASSWORD, failed, gate, key, public_line, request, settings, until,
-};
+use super::openssh::{key, public_line};
+use super::{ADMIN_PASSWORD, Bench, DATABASE_PASSWORD, failed, gate, request, settings, until};
 
 /// Containers on two nodes: 907 runs on pve1, 908 is stopped there; everything else is nowhere.
 #[derive(Default)]

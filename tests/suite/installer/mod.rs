@@ -2,6 +2,7 @@
 
 mod against_openssh;
 mod against_simulator;
+mod openssh;
 mod script;
 mod template;
 
@@ -16,7 +17,6 @@ use hostwright::providers::site_installer::{InstallRequest, InstallState, Instal
 use hostwright::providers::ssh_installer::{self, SshInstaller, SshNode, SshSettings, WordPressSource};
 use russh::keys::PrivateKey;
 use russh::keys::ssh_key::LineEnding;
-use russh::keys::ssh_key::private::Ed25519Keypair;
 use secrecy::SecretString;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
@@ -25,16 +25,6 @@ const DATABASE_PASSWORD: &str = "dat4base-Kx9-secret";
 const UID: &str = "0b6c5c3e-9d1f-4d6c-8f52-2f6f5e0a9b1";
 /// Far beyond what anything here takes; a wait that ends so has failed.
 const PATIENCE: Duration = Duration::from_secs(30);
-
-fn key() -> PrivateKey {
-    let mut seed = [0; 32];
-    getrandom::fill(&mut seed).unwrap();
-    PrivateKey::from(Ed25519Keypair::from_seed(&seed))
-}
-
-fn public_line(key: &PrivateKey) -> String {
-    key.public_key().to_openssh().unwrap()
-}
 
 fn gate() -> Arc<Gate> {
     let limits = Limits {
