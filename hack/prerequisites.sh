@@ -16,6 +16,9 @@ named-checkzone bind9-utils     judges the zone files of those tests
 setpriv         util-linux      ends the servers of a test that is killed
 promtool        prometheus      checks and tries the alerts of the chart
 script          bsdutils        runs programs at a terminal, for tests
+unshare         util-linux      makes the namespaces of test containers
+ip              iproute2        connects test containers
+debootstrap     debootstrap     makes the root of the test container in which WordPress is installed
 shellcheck      shellcheck      checks shell scripts
 '
 

@@ -18,10 +18,11 @@ pub struct Container {
     process: Option<Child>,
 }
 
-fn kill(process: &str) {
+fn kill(processes: &[String]) {
     // One that ended by itself meanwhile is as good.
     let _ = Command::new("kill")
-        .args(["-KILL", process])
+        .arg("-KILL")
+        .args(processes)
         .stderr(Stdio::null())
         .status();
 }
@@ -94,7 +95,7 @@ impl Container {
 
     /// Cuts its power: every process of its is gone at once.
     pub async fn power_off(&mut self) {
-        kill(&self.first_process());
+        kill(&[self.first_process()]);
         if let Some(mut process) = self.process.take() {
             process.wait().unwrap();
         }
@@ -120,7 +121,9 @@ impl Container {
         let session = std::fs::read_to_string(self.session()).unwrap();
         until("the session is over", || {
             let alive = members(session.trim());
-            alive.iter().for_each(|process| kill(process));
+            if !alive.is_empty() {
+                kill(&alive);
+            }
             alive.is_empty()
         })
         .await;

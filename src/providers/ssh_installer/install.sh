@@ -181,6 +181,11 @@ refresh_package_lists() {
   fail 'the package lists could not be fetched; check the container'\''s gateway and name servers'
 }
 
+# A package tool that outlived its run, or that of somebody else, goes first.
+await_package_tools() {
+  bounded "$APT_SECONDS" apt-get --quiet --option DPkg::Lock::Timeout=300 check || true
+}
+
 # The package does not complete a folder of databases in whose making it was killed. That folder is made anew, when it
 # was not there before we began, and so has nothing of anybody's.
 begin_databases_anew() {
@@ -188,8 +193,7 @@ begin_databases_anew() {
   if [ ! -e "$DATABASES" ]; then
     : >"$STATE/databases-begun"
   elif [ -e "$STATE/databases-begun" ]; then
-    # A package tool that outlived its run goes first.
-    bounded "$APT_SECONDS" apt-get --quiet --option DPkg::Lock::Timeout=300 check || true
+    await_package_tools
     [ -n "$(missing_packages mariadb-server)" ] || return 0
     if [ -x /etc/init.d/mariadb ]; then bounded 60 service mariadb stop || true; fi
     rm -rf "$DATABASES"
@@ -207,6 +211,7 @@ install_packages() {
   local missing half
   mapfile -t missing < <(missing_packages "$@")
   [ "${#missing[@]}" -gt 0 ] || return 0
+  await_package_tools
   # A run that was killed inside dpkg leaves packages half configured, and one of them perhaps half unpacked, which
   # nothing but a new unpacking mends.
   bounded "$APT_SECONDS" dpkg --configure --pending --force-confdef --force-confold || true
