@@ -136,7 +136,7 @@ fn walk(folder: &Path, found: &mut Vec<PathBuf>) {
 }
 
 /// Owner, group and permission bits.
-fn rights(path: &Path) -> (u32, u32, u32) {
+pub fn rights(path: &Path) -> (u32, u32, u32) {
     let data = std::fs::symlink_metadata(path).unwrap();
     (data.uid(), data.gid(), data.mode() & 0o7777)
 }

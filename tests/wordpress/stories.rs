@@ -7,7 +7,7 @@ use hostwright::providers::site_installer::InstallState;
 use hostwright::providers::{ErrorKind, ProviderError};
 
 use super::container::Container;
-use super::judgement::{difference, digest, is_a_good_site, the_owner_can_log_in};
+use super::judgement::{difference, digest, is_a_good_site, rights, the_owner_can_log_in};
 use super::lab::{Place, until};
 use super::node::{Node, SITE, owner, request};
 use super::proxy::{OWN, Proxy, STRANGER};
@@ -150,6 +150,8 @@ async fn domains_are_announced(container: &Container, node: &Node, proxy: &Proxy
     the_owner_can_log_in(proxy, SITE).await;
     assert_eq!(proxy.get(OWN, "/wp-admin/install.php", &[]).await.status, 403);
 
+    let list = container.root().join("etc/hostwright/domains");
+    assert_eq!(rights(&list), rights(&list.with_file_name("hosts.php")));
     let before = digest(container);
     node.announce(&request(), &["www.own.example.org", OWN])
         .await

@@ -320,11 +320,11 @@ obtain_wordpress() {
 code() {
   local work aside
   step code
+  rm -rf "$(dirname "$ROOT")"/.hostwright-new.*
   # It comes there whole, by one rename.
   [ ! -f "$ROOT/wp-includes/version.php" ] || return 0
   # Beside its final place, so that the move at the end is a rename.
   mkdir -p "$(dirname "$ROOT")"
-  rm -rf "$(dirname "$ROOT")"/.hostwright-new.*
   work=$(mktemp -d "$(dirname "$ROOT")/.hostwright-new.XXXXXX")
   obtain_wordpress "$work"
   mkdir -p "$UNPACKED/wp-content/uploads"
