@@ -9,8 +9,8 @@ use std::time::Duration;
 const ORIGIN: &str = "HOSTWRIGHT_WORDPRESS_ROOT";
 /// Names the test's folder, inside.
 const LAB: &str = "HOSTWRIGHT_WORDPRESS_LAB";
-/// Longest wait for anything that takes moments; the machine may be busy.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+/// Longest wait for anything: an installation takes half a minute, and the machine may be busy.
+pub const PATIENCE: Duration = Duration::from_secs(240);
 
 /// The test's folder and its origin. Only inside.
 pub struct Place {

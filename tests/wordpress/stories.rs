@@ -13,6 +13,12 @@ use super::node::{Node, SITE, owner, request};
 use super::proxy::{OWN, Proxy, STRANGER};
 
 const LOG: &str = "var/log/hostwright-install.log";
+/// Writes down what it is asked for, and does it without systemd.
+const SYSTEMCTL: &str = r#"#!/bin/sh
+case $1 in -*) exit 1 ;; esac
+echo "$*" >>/run/systemctl.calls
+[ "$1" = enable ] || SYSTEMCTL_SKIP_REDIRECT=1 exec "/etc/init.d/$2" "$1"
+"#;
 const INSTALLED: &str = "var/lib/hostwright/installed";
 
 fn failed(state: InstallState) -> ProviderError {
@@ -67,12 +73,29 @@ async fn the_second_run_changes_nothing(container: &Container, node: &Node) {
     // It did not even begin with a step.
     assert_eq!(container.read(LOG), log);
 
-    // A run that does not remember walks through all steps, and finds each of them done.
+    // A run that does not remember walks through all steps, and finds each of them done. As if systemd ran it would
+    // have it start the services, which the container's stand-in passes to their init scripts.
+    let systemctl = container.root().join("usr/bin/systemctl");
+    let genuine = systemctl.with_extension("genuine");
+    std::fs::rename(&systemctl, &genuine).unwrap();
+    std::fs::write(&systemctl, SYSTEMCTL).unwrap();
+    container.run(&["chmod", "0755", "/usr/bin/systemctl"]);
+    container.run(&["mkdir", "-p", "/run/systemd/system"]);
     let record = container.root().join(INSTALLED);
     let remembered = std::fs::read(&record).unwrap();
     std::fs::remove_file(&record).unwrap();
     done(node.install(request()).await, container);
     assert_eq!(std::fs::read(&record).unwrap(), remembered);
+    let calls = container.run(&["cat", "/run/systemctl.calls"]);
+    let services = ["mariadb", "php8.2-fpm", "nginx"]
+        .iter()
+        .zip(["start", "restart", "restart"]);
+    let expected: Vec<String> = services
+        .map(|(name, action)| format!("enable {name}\n{action} {name}\n"))
+        .collect();
+    assert_eq!(calls, expected.concat());
+    container.run(&["rmdir", "/run/systemd/system"]);
+    std::fs::rename(&genuine, &systemctl).unwrap();
     let after = digest(container);
     let differs = difference(&before, &after);
     let of_the_record =
@@ -274,12 +297,7 @@ const BLOWS: [Blow; 18] = [
         Death::Session,
     ),
     blow("code is copied", |it| it.has_half_the_code(), 0, Death::Session),
-    blow(
-        "code is copied again",
-        |it| it.is_at("code") && it.has_half_the_code(),
-        50,
-        Death::Power,
-    ),
+    blow("code is copied again", |it| it.is_at("code"), 50, Death::Power),
     blow(
         "the code is in place",
         |it| it.has("var/www/html/wp-load.php"),

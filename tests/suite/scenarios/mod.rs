@@ -16,6 +16,7 @@ mod pauses;
 mod provider_health;
 mod random_walks;
 mod refused_references;
+mod refused_releases;
 mod refused_resources;
 mod restarts;
 mod secrecy;
