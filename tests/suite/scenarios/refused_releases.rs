@@ -26,7 +26,7 @@ async fn an_unknown_release_is_named_with_those_that_are_supported() {
     let operator = world.operator().await;
     world.apply(&world.site("jane")).await;
     world
-        .wait_for_refusal("jane", "Invalid", &["WordPress cannot be installed", SENTENCE])
+        .wait_for_refusal("jane", "Refused", &["WordPress cannot be installed", SENTENCE])
         .await;
     let status = world.status("jane").await;
     let install = status
