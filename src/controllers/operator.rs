@@ -16,10 +16,12 @@ use super::dns_zone::claims::Claims;
 use super::ledger::Ledger;
 use super::provider::ProviderKind;
 use super::runner::{self, Events, Kind, Managed, Pace, Poker, Runner, Schedule, Store};
+use super::site_backup::{self, BackupKind};
+use super::site_restore::{self, RestoreKind};
 use super::sweeper::Sweeper;
 use super::sweeper::roll::Roll;
 use super::wordpress_site::SiteKind;
-use crate::api::{DnsZone, Plan, Provider, WordPressSite};
+use crate::api::{DnsZone, Plan, Provider, SiteBackup, SiteRestore, WordPressSite};
 use crate::domain::{ClusterId, OwnerMark};
 use crate::providers::fence::Fence;
 use crate::runtime::metrics::{Kind as MetricKind, Metrics};
@@ -54,21 +56,29 @@ pub async fn run(
     let providers = Controlled::<Provider>::new(settings.pace);
     let sites = Controlled::<WordPressSite>::new(settings.pace);
     let zones = Controlled::<DnsZone>::new(settings.pace);
+    let backups = Controlled::<SiteBackup>::new(settings.pace);
+    let restores = Controlled::<SiteRestore>::new(settings.pace);
     let (plans, plans_writer) = reflector::store::<Plan>();
     let (secrets, secrets_writer) = reflector::store::<Secret>();
     let caches = Caches {
         providers: providers.cache.clone(),
         sites: sites.cache.clone(),
         zones: zones.cache.clone(),
+        backups: backups.cache.clone(),
+        restores: restores.cache.clone(),
         plans,
         secrets,
     };
     let pokers = Pokers {
         sites: sites.poker.clone(),
         zones: zones.poker.clone(),
+        backups: backups.poker.clone(),
+        restores: restores.poker.clone(),
         providers: providers.poker.clone(),
     };
     let (site_kind, zone_kind, provider_kind) = kinds(&client, &settings, &metrics, &caches, &pokers);
+    let backup_kind = backup_kind(&settings, &caches, &pokers, &site_kind.connections);
+    let restore_kind = restore_kind(&client, &settings, &metrics, &caches, &pokers, &backup_kind);
     let roll = Arc::new(Roll::new(caches.sites.clone(), caches.zones.clone()));
     let joined = (&zone_kind, &provider_kind);
     let sweeper = sweeper(&client, &settings, &metrics, &caches, &pokers, &roll, joined);
@@ -80,6 +90,8 @@ pub async fn run(
         Wakers {
             sites: caches.sites.clone(),
             zones: caches.zones.clone(),
+            backups: caches.backups.clone(),
+            restores: caches.restores.clone(),
             providers: caches.providers.clone(),
             pokers: pokers.clone(),
         },
@@ -95,6 +107,8 @@ pub async fn run(
     };
     let site_api = served::<WordPressSite>(&client, &settings);
     let zone_api = served::<DnsZone>(&client, &settings);
+    let backup_api = served::<SiteBackup>(&client, &settings);
+    let restore_api = served::<SiteRestore>(&client, &settings);
     let provider_api = Api::<DeserializeGuard<Provider>>::all(client.clone());
     let process = Process {
         client,
@@ -109,16 +123,29 @@ pub async fn run(
             .control(provider_kind, providers, provider_api, provider_changes)
             .await;
     };
+    let site_changes = site_changes(
+        departures(&roll),
+        Arc::clone(&backup_kind),
+        Arc::clone(&restore_kind),
+    );
+    // They fill the caches that sites are judged by, and wait themselves for that of the sites.
+    let snapshot_runs = async {
+        caches.referred().await;
+        tokio::join!(
+            process.control(backup_kind, backups, backup_api, |_: &_, _| {}),
+            process.control(restore_kind, restores, restore_api, |_: &_, _| {}),
+        );
+    };
     let object_runs = async {
         caches.filled().await;
         ready();
         tokio::join!(
-            process.control(site_kind, sites, site_api, departures(&roll)),
+            process.control(site_kind, sites, site_api, site_changes),
             process.control(zone_kind, zones, zone_api, departures(&roll)),
             sweeper.run(provider_names, stopped(process.shutdown.clone())),
         );
     };
-    tokio::join!(provider_run, object_runs);
+    tokio::join!(provider_run, snapshot_runs, object_runs);
     waking.abort();
 }
 
@@ -181,6 +208,8 @@ struct Caches {
     providers: Cache<Provider>,
     sites: Cache<WordPressSite>,
     zones: Cache<DnsZone>,
+    backups: Cache<SiteBackup>,
+    restores: Cache<SiteRestore>,
     plans: Cache<Plan>,
     secrets: Cache<Secret>,
 }
@@ -190,6 +219,8 @@ struct Caches {
 struct Pokers {
     sites: Poker<WordPressSite>,
     zones: Poker<DnsZone>,
+    backups: Poker<SiteBackup>,
+    restores: Poker<SiteRestore>,
     providers: Poker<Provider>,
 }
 
@@ -206,11 +237,21 @@ where
 
 impl Caches {
     /// Waits for what objects refer to: none must be judged by a cache that has not been filled.
-    async fn filled(&self) {
+    async fn referred(&self) {
         let _ = tokio::join!(
             self.providers.wait_until_ready(),
             self.plans.wait_until_ready(),
             self.secrets.wait_until_ready()
+        );
+    }
+
+    /// As [`Caches::referred`], with the restores that a site must keep its hands off for, and the backups that count
+    /// against its quota.
+    async fn filled(&self) {
+        let _ = tokio::join!(
+            self.referred(),
+            self.backups.wait_until_ready(),
+            self.restores.wait_until_ready()
         );
     }
 }
@@ -239,6 +280,7 @@ fn kinds(
         client: client.clone(),
         plans: caches.plans.clone(),
         sites: caches.sites.clone(),
+        restores: caches.restores.clone(),
         connections: Arc::clone(&connections),
         ledger: Arc::new(Ledger::default()),
         poker: pokers.sites.clone(),
@@ -260,6 +302,51 @@ fn kinds(
         findings: Arc::default(),
     };
     (Arc::new(site_kind), Arc::new(zone_kind), Arc::new(provider_kind))
+}
+
+fn backup_kind(
+    settings: &Settings,
+    caches: &Caches,
+    pokers: &Pokers,
+    connections: &Arc<Connections>,
+) -> Arc<BackupKind> {
+    Arc::new(BackupKind {
+        cluster: settings.cluster.clone(),
+        plans: caches.plans.clone(),
+        sites: caches.sites.clone(),
+        restores: caches.restores.clone(),
+        connections: Arc::clone(connections),
+        shelf: Arc::default(),
+        turns: Arc::default(),
+        lists: site_backup::Lists::default(),
+        looked: Mutex::default(),
+        poker: pokers.backups.clone(),
+    })
+}
+
+fn restore_kind(
+    client: &Client,
+    settings: &Settings,
+    metrics: &Metrics,
+    caches: &Caches,
+    pokers: &Pokers,
+    backup_kind: &Arc<BackupKind>,
+) -> Arc<RestoreKind> {
+    Arc::new(RestoreKind {
+        cluster: settings.cluster.clone(),
+        client: client.clone(),
+        sites: caches.sites.clone(),
+        backups: caches.backups.clone(),
+        restores: caches.restores.clone(),
+        connections: Arc::clone(&backup_kind.connections),
+        turns: Arc::clone(&backup_kind.turns),
+        backup_kind: Arc::clone(backup_kind),
+        site_poker: pokers.sites.clone(),
+        poker: pokers.restores.clone(),
+        metrics: metrics.clone(),
+        fence: Arc::clone(&settings.fence),
+        seen: Mutex::default(),
+    })
 }
 
 /// The sweeper, which shares connections with the passes of all kinds.
@@ -304,6 +391,23 @@ fn departures<K: Managed>(roll: &Arc<Roll>) -> impl FnMut(&K, runner::Change) + 
     }
 }
 
+/// Wakes the backups and restores of sites that changed, and looks after those of sites that are gone.
+fn site_changes(
+    mut departed: impl FnMut(&WordPressSite, runner::Change) + Send,
+    backups: Arc<BackupKind>,
+    restores: Arc<RestoreKind>,
+) -> impl FnMut(&WordPressSite, runner::Change) + Send {
+    move |site: &WordPressSite, change| {
+        departed(site, change);
+        let key = (site.namespace().unwrap_or_default(), site.name_any());
+        match change {
+            runner::Change::Stored => backups.poke_unsettled(&key, ""),
+            runner::Change::Gone => backups.poke_closely(&key),
+        }
+        restores.poke_unsettled(&key, "");
+    }
+}
+
 async fn stopped(shutdown: Shutdown) {
     shutdown.wait().await;
 }
@@ -341,6 +445,8 @@ fn install_wake(installing: &Installing, poker: Poker<WordPressSite>) -> Install
 struct Wakers {
     sites: Cache<WordPressSite>,
     zones: Cache<DnsZone>,
+    backups: Cache<SiteBackup>,
+    restores: Cache<SiteRestore>,
     providers: Cache<Provider>,
     pokers: Pokers,
 }
@@ -355,6 +461,8 @@ async fn wake_others(
     let Wakers {
         sites,
         zones,
+        backups,
+        restores,
         providers,
         pokers,
     } = wakers;
@@ -366,8 +474,10 @@ async fn wake_others(
         plans,
         {
             let (sites, zones, pokers) = (sites.clone(), zones.clone(), pokers.clone());
+            let (backups, restores) = (backups.clone(), restores.clone());
             move |plan: &Plan, _| {
                 let name = plan.name_any();
+                pokers.wake_waiting(&backups, &restores);
                 pokers.sites.poke_where(&sites, |site| site.spec.plan == name);
                 pokers
                     .zones
@@ -394,12 +504,22 @@ async fn wake_others(
                 .providers
                 .poke_where(&providers, |provider| users.contains(&provider.name_any()));
             pokers.wake_users(&sites, &zones, &providers, &known_plans, &users);
+            if !users.is_empty() {
+                pokers.wake_waiting(&backups, &restores);
+            }
         },
     );
     tokio::join!(plan_watch, secret_watch);
 }
 
 impl Pokers {
+    /// Wakes the backups and restores about which something is still to be done: a quota, or a way to a back-end, may
+    /// be another one now.
+    fn wake_waiting(&self, backups: &Cache<SiteBackup>, restores: &Cache<SiteRestore>) {
+        self.backups.poke_where(backups, site_backup::is_unsettled);
+        self.restores.poke_where(restores, site_restore::is_unsettled);
+    }
+
     /// Wakes everything that uses one of the Providers, or will.
     fn wake_users(
         &self,
@@ -433,6 +553,7 @@ impl Pokers {
 fn provider_waker(caches: &Caches, pokers: Pokers) -> impl FnMut(&Provider, runner::Change) + Send + use<> {
     let (sites, zones) = (caches.sites.clone(), caches.zones.clone());
     let (providers, plans) = (caches.providers.clone(), caches.plans.clone());
+    let (backups, restores) = (caches.backups.clone(), caches.restores.clone());
     let mut known: HashMap<String, (Option<String>, Option<i64>)> = HashMap::new();
     move |provider: &Provider, change: runner::Change| {
         let name = provider.name_any();
@@ -444,6 +565,7 @@ fn provider_waker(caches: &Caches, pokers: Pokers) -> impl FnMut(&Provider, runn
         };
         if news {
             pokers.wake_users(&sites, &zones, &providers, &plans, std::slice::from_ref(&name));
+            pokers.wake_waiting(&backups, &restores);
         }
     }
 }
