@@ -477,7 +477,7 @@ async fn wake_others(
             let (backups, restores) = (backups.clone(), restores.clone());
             move |plan: &Plan, _| {
                 let name = plan.name_any();
-                pokers.wake_waiting(&backups, &restores);
+                pokers.wake_waiting(&backups, &restores, &sites, |site| site.spec.plan == name);
                 pokers.sites.poke_where(&sites, |site| site.spec.plan == name);
                 pokers
                     .zones
@@ -504,20 +504,31 @@ async fn wake_others(
                 .providers
                 .poke_where(&providers, |provider| users.contains(&provider.name_any()));
             pokers.wake_users(&sites, &zones, &providers, &known_plans, &users);
-            if !users.is_empty() {
-                pokers.wake_waiting(&backups, &restores);
-            }
+            pokers.wake_waiting(&backups, &restores, &sites, |site| {
+                needs_any(site, &known_plans, &users)
+            });
         },
     );
     tokio::join!(plan_watch, secret_watch);
 }
 
 impl Pokers {
-    /// Wakes the backups and restores about which something is still to be done: a quota, or a way to a back-end, may
-    /// be another one now.
-    fn wake_waiting(&self, backups: &Cache<SiteBackup>, restores: &Cache<SiteRestore>) {
-        self.backups.poke_where(backups, site_backup::is_unsettled);
-        self.restores.poke_where(restores, site_restore::is_unsettled);
+    /// Wakes the backups and restores of such sites about which something is still to be done: a quota, or a way to a
+    /// back-end, may be another one now.
+    fn wake_waiting(
+        &self,
+        backups: &Cache<SiteBackup>,
+        restores: &Cache<SiteRestore>,
+        sites: &Cache<WordPressSite>,
+        concerned: impl Fn(&WordPressSite) -> bool,
+    ) {
+        let of = |key| site_backup::resolve::site_of(sites, &key).is_some_and(|site| concerned(&site));
+        self.backups.poke_where(backups, |backup| {
+            site_backup::is_unsettled(backup) && of(site_backup::key_of(backup))
+        });
+        self.restores.poke_where(restores, |restore| {
+            site_restore::is_unsettled(restore) && of(site_restore::key_of(restore))
+        });
     }
 
     /// Wakes everything that uses one of the Providers, or will.
@@ -565,7 +576,8 @@ fn provider_waker(caches: &Caches, pokers: Pokers) -> impl FnMut(&Provider, runn
         };
         if news {
             pokers.wake_users(&sites, &zones, &providers, &plans, std::slice::from_ref(&name));
-            pokers.wake_waiting(&backups, &restores);
+            let uses = |site: &WordPressSite| needs_any(site, &plans, std::slice::from_ref(&name));
+            pokers.wake_waiting(&backups, &restores, &sites, uses);
         }
     }
 }

@@ -51,7 +51,8 @@ impl BackupKind {
         let retained = subject.deleting && subject.object.spec.deletion_policy == DeletionPolicy::Retain;
         let other = status.site_uid.as_ref().is_some_and(|uid| *uid != site.uid);
         let nothing = status.snapshot.is_none() && (subject.deleting || !site.made);
-        let away = site.deleting || site.restoring;
+        let there = status.phase == Some(BackupPhase::Ready) && !subject.deleting;
+        let away = site.deleting || (site.restoring && !there);
         if retained || other || nothing || away || status.phase == Some(BackupPhase::Lost) {
             return known;
         }
@@ -62,7 +63,6 @@ impl BackupKind {
                 return known;
             }
         };
-        let there = status.phase == Some(BackupPhase::Ready) && !subject.deleting;
         if there && !subject.precise {
             known.steady = Some(self.glance(subject, &terms, &compute).await);
         } else {

@@ -48,11 +48,11 @@ pub fn live(status: &SiteBackupStatus, observed: &Observed, now: Timestamp, anew
         };
     }
     let there = status.phase == Some(BackupPhase::Ready);
-    if let Some(why) = obstacle(site) {
-        if there {
-            verdict.unchanged = true;
-            return wait(verdict, Next::Settled);
-        }
+    if there && site.deleting {
+        verdict.unchanged = true;
+        return wait(verdict, Next::Settled);
+    }
+    if let (false, Some(why)) = (there, obstacle(site)) {
         verdict.waits(why);
         verdict.tasks = status.tasks.clone();
         return wait(verdict, Next::Settled);
