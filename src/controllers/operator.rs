@@ -16,6 +16,7 @@ use super::dns_zone::claims::Claims;
 use super::ledger::Ledger;
 use super::provider::ProviderKind;
 use super::runner::{self, Events, Kind, Managed, Pace, Poker, Runner, Schedule, Store};
+use super::site_backup::driver::Scheduler;
 use super::site_backup::{self, BackupKind};
 use super::site_restore::{self, RestoreKind};
 use super::sweeper::Sweeper;
@@ -79,6 +80,7 @@ pub async fn run(
     let (site_kind, zone_kind, provider_kind) = kinds(&client, &settings, &metrics, &caches, &pokers);
     let backup_kind = backup_kind(&settings, &caches, &pokers, &site_kind.connections);
     let restore_kind = restore_kind(&client, &settings, &metrics, &caches, &pokers, &backup_kind);
+    let scheduler = scheduler(&client, &settings, &metrics, &backup_kind);
     let roll = Arc::new(Roll::new(caches.sites.clone(), caches.zones.clone()));
     let joined = (&zone_kind, &provider_kind);
     let sweeper = sweeper(&client, &settings, &metrics, &caches, &pokers, &roll, joined);
@@ -143,6 +145,7 @@ pub async fn run(
             process.control(site_kind, sites, site_api, site_changes),
             process.control(zone_kind, zones, zone_api, departures(&roll)),
             sweeper.run(provider_names, stopped(process.shutdown.clone())),
+            scheduler.run(stopped(process.shutdown.clone())),
         );
     };
     tokio::join!(provider_run, snapshot_runs, object_runs);
@@ -322,6 +325,24 @@ fn backup_kind(
         looked: Mutex::default(),
         poker: pokers.backups.clone(),
     })
+}
+
+/// Makes backups by the clock.
+fn scheduler(
+    client: &Client,
+    settings: &Settings,
+    metrics: &Metrics,
+    backups: &Arc<BackupKind>,
+) -> Scheduler {
+    Scheduler {
+        client: client.clone(),
+        sites: backups.sites.clone(),
+        backups: Arc::clone(backups),
+        metrics: metrics.clone(),
+        fence: Arc::clone(&settings.fence),
+        // A tenth of the pause in which things outside are looked at again, which tests shorten.
+        tick: settings.pace.recheck / 10,
+    }
 }
 
 fn restore_kind(

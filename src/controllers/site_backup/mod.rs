@@ -2,16 +2,18 @@
 //!
 //! `resolve` finds what the object refers to, `observe` reads, `plan` and `remove` decide (pure), `act` does,
 //! `report` writes the status (pure). `backup` and `verdict` are the words they share, `name` makes names of
-//! snapshots, `shelf` knows all backups of a site.
+//! snapshots, `shelf` knows all backups of a site. `schedule` decides what the clock asks for, `driver` does it.
 
 mod act;
 mod backup;
+pub mod driver;
 mod name;
 mod observe;
 mod plan;
 mod remove;
 mod report;
 pub mod resolve;
+pub mod schedule;
 pub mod shelf;
 #[cfg(test)]
 mod tests;

@@ -15,7 +15,7 @@ use super::settled;
 use super::site::{NameCheck, Observed, Reservation, Served, Steady, Terms, Vacancy};
 use super::{SiteKind, SiteSubject};
 use crate::api::condition::{is_true, kinds};
-use crate::api::{DeletionPolicy, Phase, WordPressSite, WordPressSiteStatus};
+use crate::api::{DeletionPolicy, WordPressSite, WordPressSiteStatus};
 use crate::controllers::fact::Fact;
 use crate::controllers::site_restore;
 use crate::domain::{DnsLabel, Fqdn};

@@ -2,6 +2,7 @@
 
 mod refused_restores;
 mod restores;
+mod schedules;
 mod snapshots;
 mod trouble;
 

@@ -45,6 +45,7 @@ pub(super) fn container() -> Container {
         disk: Gib(1),
         deviates: false,
         high_availability: None,
+        usage: None,
     }
 }
 
