@@ -24,10 +24,12 @@ use crate::providers::container_host::{Operation, Snapshot, TaskId, TaskState};
 /// and the jitter of their passes is a tenth of ten minutes.
 const STEADY_AGE: Duration = Duration::from_secs(60);
 
+type SharedList = Arc<SharedRead<Vec<Snapshot>>>;
+
 /// Lists of snapshots that the backups of one container share.
 #[derive(Debug, Default)]
 pub struct Lists {
-    reads: Mutex<HashMap<(String, Vmid), Arc<SharedRead<Vec<Snapshot>>>>>,
+    reads: Mutex<HashMap<(String, Vmid), SharedList>>,
 }
 
 impl Lists {

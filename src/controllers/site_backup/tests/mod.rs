@@ -165,7 +165,8 @@ const STORED: Next = Next::Again { persist: true };
 
 #[test]
 fn nothing_is_begun_while_the_site_is_busy_with_itself() {
-    let cases: [(fn(&mut SiteView), &str); 3] = [
+    type Change = fn(&mut SiteView);
+    let cases: [(Change, &str); 3] = [
         (|site| site.made = false, "not made yet"),
         (|site| site.restoring = true, "rolled back"),
         (|site| site.deleting = true, "being deleted"),
