@@ -117,7 +117,17 @@ pub mod reasons {
     pub const RENEWAL_OVERDUE: &str = "RenewalOverdue";
     /// Some records break a rule or are in somebody's way; status.records names them.
     pub const RECORDS_REFUSED: &str = "RecordsRefused";
-    /// More than the Plan allows.
+    /// The site that is named does not exist.
+    pub const SITE_NOT_FOUND: &str = "SiteNotFound";
+    /// The backup that is named does not exist or cannot be rolled back to.
+    pub const BACKUP_NOT_USABLE: &str = "BackupNotUsable";
+    /// The snapshot that is named does not exist, or is not one of ours.
+    pub const SNAPSHOT_NOT_FOUND: &str = "SnapshotNotFound";
+    /// The snapshot is gone: rolled back past, deleted by somebody else, or with its site.
+    pub const SNAPSHOT_LOST: &str = "SnapshotLost";
+    /// A lock that a failed task left behind, and that only a person can take away.
+    pub const LOCKED: &str = "Locked";
+    /// More of something than the Plan allows.
     pub const QUOTA_EXCEEDED: &str = "QuotaExceeded";
     /// A domain does not lead to the proxy yet.
     pub const PENDING_DNS: &str = "PendingDns";

@@ -48,3 +48,7 @@ pub const PAUSED_ANNOTATION: &str = "hostwright.dev/paused";
 pub const RECONCILE_AT_ANNOTATION: &str = "hostwright.dev/reconcile-at";
 /// Annotation: the name of what exists outside and shall be taken over by the object.
 pub const ADOPT_ANNOTATION: &str = "hostwright.dev/adopt";
+/// Label: the site that a backup or a restore is of.
+pub const SITE_LABEL: &str = "hostwright.dev/site";
+/// Label: `"true"` on backups that a schedule made, which it may remove again.
+pub const SCHEDULED_LABEL: &str = "hostwright.dev/scheduled";

@@ -198,11 +198,21 @@ pub struct ProxmoxProvider {
     #[serde(default = "default_shutdown_seconds")]
     #[schemars(range(min = 1, max = 3600))]
     pub shutdown_seconds: i32,
+    /// Time zone by which days and schedules of backups go, as the IANA calls it, such as Europe/Berlin.
+    #[serde(default = "default_time_zone")]
+    #[schemars(length(max = 64))]
+    #[x_kube(validation = Rule::new("self.matches('^[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+){0,2}$')")
+        .message("timeZone must be a name of the IANA's, such as UTC or Europe/Berlin"))]
+    pub time_zone: String,
     /// Where containers under high availability may run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub high_availability: Option<HighAvailabilityPlacement>,
     /// How WordPress gets into a container.
     pub installer: Installer,
+}
+
+fn default_time_zone() -> String {
+    "UTC".to_owned()
 }
 
 fn default_storage_tasks() -> i32 {

@@ -59,6 +59,9 @@ pub struct SiteBackupStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
     pub site_uid: Option<String>,
+    /// How often the snapshot was begun. Back to 0 when somebody asks for one more series of tries.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub attempts: i32,
     /// Tasks of the container host that are under way.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 8))]
@@ -69,6 +72,10 @@ pub struct SiteBackupStatus {
     #[schemars(length(max = 8))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".to_string()]))]
     pub conditions: Vec<Condition>,
+}
+
+fn is_zero(number: &i32) -> bool {
+    *number == 0
 }
 
 /// Where a backup stands.

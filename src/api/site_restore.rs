@@ -75,6 +75,10 @@ pub struct SiteRestoreStatus {
     /// When it ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub finished_at: Option<Time>,
+    /// The newest roll-back of the container before this one, so that this one is told apart when its answer was lost.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 512))]
+    pub previous_rollback: Option<String>,
     /// Tasks of the container host that are under way.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 8))]

@@ -13,7 +13,7 @@ use kube::runtime::reflector::{self, Store as Cache};
 use kube::runtime::watcher::Event;
 use kube::{Api, Client, Resource, ResourceExt};
 
-use crate::api::{DnsZone, Plan, Provider, WordPressSite};
+use crate::api::{DnsZone, Plan, Provider, SiteRestore, WordPressSite};
 use crate::config::{ClusterOptions, SessionOptions};
 use crate::controllers::connections::{Connections, Sources};
 use crate::controllers::dns_zone::ZoneKind;
@@ -107,7 +107,7 @@ impl Session {
             None => kubernetes::cluster_id(client.clone()).await?,
         };
         let namespace = options.operator_namespace.to_string();
-        let (providers, plans, secrets, sites, zones) = futures::try_join!(
+        let (providers, plans, secrets, sites, zones, restores) = futures::try_join!(
             list::<Provider>(Api::all(client.clone()), "Providers".to_owned()),
             list::<Plan>(Api::all(client.clone()), "Plans".to_owned()),
             list::<Secret>(
@@ -116,12 +116,14 @@ impl Session {
             ),
             list::<WordPressSite>(served(&client, options), "WordPressSites".to_owned()),
             list::<DnsZone>(served(&client, options), "DnsZones".to_owned()),
+            list::<SiteRestore>(served(&client, options), "SiteRestores".to_owned()),
         )?;
         let unreadable = [
             &providers.unreadable,
             &plans.unreadable,
             &sites.unreadable,
             &zones.unreadable,
+            &restores.unreadable,
         ];
         let unreadable = unreadable.into_iter().flatten().cloned().collect();
         let caches = Caches {
@@ -130,6 +132,7 @@ impl Session {
             secrets: cache(secrets.objects),
             sites: cache(sites.objects),
             zones: cache(zones.objects),
+            restores: cache(restores.objects),
         };
         Ok(Self::on(client, cluster, namespace, caches, unreadable, access))
     }
@@ -164,6 +167,7 @@ impl Session {
             client: client.clone(),
             plans: caches.plans.clone(),
             sites: caches.sites.clone(),
+            restores: caches.restores.clone(),
             connections: Arc::clone(&connections),
             ledger: Arc::new(Ledger::default()),
             poker: nobody(),
@@ -204,6 +208,7 @@ struct Caches {
     secrets: Cache<Secret>,
     sites: Cache<WordPressSite>,
     zones: Cache<DnsZone>,
+    restores: Cache<SiteRestore>,
 }
 
 /// Objects of a kind in the namespaces that the operator serves.

@@ -10,5 +10,8 @@ pub mod operator;
 pub mod provider;
 pub mod runner;
 pub mod shared_read;
+pub mod site_backup;
+pub mod site_restore;
 pub mod sweeper;
+pub mod turns;
 pub mod wordpress_site;

@@ -6,7 +6,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use k8s_openapi::api::core::v1::Secret;
 use kube::core::DeserializeGuard;
 use kube::runtime::reflector::{self, Store as Cache};
-use kube::runtime::watcher;
 use kube::{Api, Client, ResourceExt};
 use tokio::sync::mpsc;
 
@@ -16,14 +15,21 @@ use super::dns_zone::claims::Claims;
 use super::ledger::Ledger;
 use super::provider::ProviderKind;
 use super::runner::{self, Events, Kind, Managed, Pace, Poker, Runner, Schedule, Store};
+use super::site_backup::driver::Scheduler;
+use super::site_backup::{BackupKind, Lists};
+use super::site_restore::RestoreKind;
 use super::sweeper::Sweeper;
 use super::sweeper::roll::Roll;
 use super::wordpress_site::SiteKind;
-use crate::api::{DnsZone, Plan, Provider, WordPressSite};
+use crate::api::{DnsZone, Plan, Provider, SiteBackup, SiteRestore, WordPressSite};
 use crate::domain::{ClusterId, OwnerMark};
 use crate::providers::fence::Fence;
 use crate::runtime::metrics::{Kind as MetricKind, Metrics};
 use crate::runtime::shutdown::Shutdown;
+
+mod waking;
+
+use waking::{Wakers, provider_waker, wake_others};
 
 /// Settings of the controllers.
 #[derive(Debug, Clone)]
@@ -51,24 +57,14 @@ pub async fn run(
     ready: impl FnOnce() + Send,
     shutdown: Shutdown,
 ) {
-    let providers = Controlled::<Provider>::new(settings.pace);
-    let sites = Controlled::<WordPressSite>::new(settings.pace);
-    let zones = Controlled::<DnsZone>::new(settings.pace);
+    let own = Controls::new(settings.pace);
     let (plans, plans_writer) = reflector::store::<Plan>();
     let (secrets, secrets_writer) = reflector::store::<Secret>();
-    let caches = Caches {
-        providers: providers.cache.clone(),
-        sites: sites.cache.clone(),
-        zones: zones.cache.clone(),
-        plans,
-        secrets,
-    };
-    let pokers = Pokers {
-        sites: sites.poker.clone(),
-        zones: zones.poker.clone(),
-        providers: providers.poker.clone(),
-    };
+    let (caches, pokers) = (own.caches(plans, secrets), own.pokers());
     let (site_kind, zone_kind, provider_kind) = kinds(&client, &settings, &metrics, &caches, &pokers);
+    let backup_kind = backup_kind(&settings, &caches, &pokers, &site_kind.connections);
+    let restore_kind = restore_kind(&client, &settings, &metrics, &caches, &pokers, &backup_kind);
+    let scheduler = scheduler(&client, &settings, &metrics, &backup_kind);
     let roll = Arc::new(Roll::new(caches.sites.clone(), caches.zones.clone()));
     let joined = (&zone_kind, &provider_kind);
     let sweeper = sweeper(&client, &settings, &metrics, &caches, &pokers, &roll, joined);
@@ -77,12 +73,7 @@ pub async fn run(
     let waking = tokio::spawn(wake_others(
         client.clone(),
         settings.namespace.clone(),
-        Wakers {
-            sites: caches.sites.clone(),
-            zones: caches.zones.clone(),
-            providers: caches.providers.clone(),
-            pokers: pokers.clone(),
-        },
+        Wakers::new(&caches, &pokers),
         plans_writer,
         secrets_writer,
     ));
@@ -93,8 +84,6 @@ pub async fn run(
         // The receiver goes only when the sweeps end.
         let _ = swept_providers.send(provider.name_any());
     };
-    let site_api = served::<WordPressSite>(&client, &settings);
-    let zone_api = served::<DnsZone>(&client, &settings);
     let provider_api = Api::<DeserializeGuard<Provider>>::all(client.clone());
     let process = Process {
         client,
@@ -106,19 +95,33 @@ pub async fn run(
         // A Provider whose Secret has not been read yet would be called one without credentials.
         let _ = caches.secrets.wait_until_ready().await;
         process
-            .control(provider_kind, providers, provider_api, provider_changes)
+            .control(provider_kind, own.providers, provider_api, provider_changes)
             .await;
+    };
+    let site_changes = site_changes(
+        departures(&roll),
+        Arc::clone(&backup_kind),
+        Arc::clone(&restore_kind),
+    );
+    // They fill the caches that sites are judged by, and wait themselves for that of the sites.
+    let snapshot_runs = async {
+        caches.referred().await;
+        tokio::join!(
+            process.serve(backup_kind, own.backups, |_: &_, _| {}),
+            process.serve(restore_kind, own.restores, |_: &_, _| {}),
+        );
     };
     let object_runs = async {
         caches.filled().await;
         ready();
         tokio::join!(
-            process.control(site_kind, sites, site_api, departures(&roll)),
-            process.control(zone_kind, zones, zone_api, departures(&roll)),
+            process.serve(site_kind, own.sites, site_changes),
+            process.serve(zone_kind, own.zones, departures(&roll)),
             sweeper.run(provider_names, stopped(process.shutdown.clone())),
+            scheduler.run(stopped(process.shutdown.clone())),
         );
     };
-    tokio::join!(provider_run, object_runs);
+    tokio::join!(provider_run, snapshot_runs, object_runs);
     waking.abort();
 }
 
@@ -146,6 +149,49 @@ impl<K: Managed> Controlled<K> {
     }
 }
 
+/// What the controllers of all kinds work with.
+struct Controls {
+    providers: Controlled<Provider>,
+    sites: Controlled<WordPressSite>,
+    zones: Controlled<DnsZone>,
+    backups: Controlled<SiteBackup>,
+    restores: Controlled<SiteRestore>,
+}
+
+impl Controls {
+    fn new(pace: Pace) -> Self {
+        Self {
+            providers: Controlled::new(pace),
+            sites: Controlled::new(pace),
+            zones: Controlled::new(pace),
+            backups: Controlled::new(pace),
+            restores: Controlled::new(pace),
+        }
+    }
+
+    fn caches(&self, plans: Cache<Plan>, secrets: Cache<Secret>) -> Caches {
+        Caches {
+            providers: self.providers.cache.clone(),
+            sites: self.sites.cache.clone(),
+            zones: self.zones.cache.clone(),
+            backups: self.backups.cache.clone(),
+            restores: self.restores.cache.clone(),
+            plans,
+            secrets,
+        }
+    }
+
+    fn pokers(&self) -> Pokers {
+        Pokers {
+            sites: self.sites.poker.clone(),
+            zones: self.zones.poker.clone(),
+            backups: self.backups.poker.clone(),
+            restores: self.restores.poker.clone(),
+            providers: self.providers.poker.clone(),
+        }
+    }
+}
+
 /// What all controllers share.
 struct Process {
     client: Client,
@@ -155,6 +201,19 @@ struct Process {
 }
 
 impl Process {
+    /// Runs the controller of a kind that customers have, in the namespaces that are served, until the shutdown.
+    async fn serve<T: Kind>(
+        &self,
+        kind: Arc<T>,
+        own: Controlled<T::Object>,
+        changed: impl FnMut(&T::Object, runner::Change) + Send + 'static,
+    ) where
+        T::Object: kube::Resource<Scope = kube::core::NamespaceResourceScope, DynamicType = ()>,
+    {
+        let api = served(&self.client, &self.settings);
+        self.control(kind, own, api, changed).await;
+    }
+
     /// Runs the controller of a kind until the shutdown.
     async fn control<T: Kind>(
         &self,
@@ -181,6 +240,8 @@ struct Caches {
     providers: Cache<Provider>,
     sites: Cache<WordPressSite>,
     zones: Cache<DnsZone>,
+    backups: Cache<SiteBackup>,
+    restores: Cache<SiteRestore>,
     plans: Cache<Plan>,
     secrets: Cache<Secret>,
 }
@@ -190,6 +251,8 @@ struct Caches {
 struct Pokers {
     sites: Poker<WordPressSite>,
     zones: Poker<DnsZone>,
+    backups: Poker<SiteBackup>,
+    restores: Poker<SiteRestore>,
     providers: Poker<Provider>,
 }
 
@@ -206,11 +269,21 @@ where
 
 impl Caches {
     /// Waits for what objects refer to: none must be judged by a cache that has not been filled.
-    async fn filled(&self) {
+    async fn referred(&self) {
         let _ = tokio::join!(
             self.providers.wait_until_ready(),
             self.plans.wait_until_ready(),
             self.secrets.wait_until_ready()
+        );
+    }
+
+    /// As [`Caches::referred`], with the restores that a site must keep its hands off for, and the backups that count
+    /// against its quota.
+    async fn filled(&self) {
+        let _ = tokio::join!(
+            self.referred(),
+            self.backups.wait_until_ready(),
+            self.restores.wait_until_ready()
         );
     }
 }
@@ -239,6 +312,7 @@ fn kinds(
         client: client.clone(),
         plans: caches.plans.clone(),
         sites: caches.sites.clone(),
+        restores: caches.restores.clone(),
         connections: Arc::clone(&connections),
         ledger: Arc::new(Ledger::default()),
         poker: pokers.sites.clone(),
@@ -260,6 +334,69 @@ fn kinds(
         findings: Arc::default(),
     };
     (Arc::new(site_kind), Arc::new(zone_kind), Arc::new(provider_kind))
+}
+
+fn backup_kind(
+    settings: &Settings,
+    caches: &Caches,
+    pokers: &Pokers,
+    connections: &Arc<Connections>,
+) -> Arc<BackupKind> {
+    Arc::new(BackupKind {
+        cluster: settings.cluster.clone(),
+        plans: caches.plans.clone(),
+        sites: caches.sites.clone(),
+        restores: caches.restores.clone(),
+        connections: Arc::clone(connections),
+        shelf: Arc::default(),
+        turns: Arc::default(),
+        lists: Lists::default(),
+        looked: Mutex::default(),
+        poker: pokers.backups.clone(),
+    })
+}
+
+/// Makes backups by the clock.
+fn scheduler(
+    client: &Client,
+    settings: &Settings,
+    metrics: &Metrics,
+    backups: &Arc<BackupKind>,
+) -> Scheduler {
+    Scheduler {
+        client: client.clone(),
+        sites: backups.sites.clone(),
+        backups: Arc::clone(backups),
+        metrics: metrics.clone(),
+        fence: Arc::clone(&settings.fence),
+        // A tenth of the pause in which things outside are looked at again, which tests shorten.
+        tick: settings.pace.recheck / 10,
+    }
+}
+
+fn restore_kind(
+    client: &Client,
+    settings: &Settings,
+    metrics: &Metrics,
+    caches: &Caches,
+    pokers: &Pokers,
+    backup_kind: &Arc<BackupKind>,
+) -> Arc<RestoreKind> {
+    Arc::new(RestoreKind {
+        cluster: settings.cluster.clone(),
+        client: client.clone(),
+        sites: caches.sites.clone(),
+        backups: caches.backups.clone(),
+        restores: caches.restores.clone(),
+        connections: Arc::clone(&backup_kind.connections),
+        turns: Arc::clone(&backup_kind.turns),
+        backup_kind: Arc::clone(backup_kind),
+        site_poker: pokers.sites.clone(),
+        poker: pokers.restores.clone(),
+        metrics: metrics.clone(),
+        fence: Arc::clone(&settings.fence),
+        seen: Mutex::default(),
+    })
 }
 
 /// The sweeper, which shares connections with the passes of all kinds.
@@ -304,6 +441,23 @@ fn departures<K: Managed>(roll: &Arc<Roll>) -> impl FnMut(&K, runner::Change) + 
     }
 }
 
+/// Wakes the backups and restores of sites that changed, and looks after those of sites that are gone.
+fn site_changes(
+    mut departed: impl FnMut(&WordPressSite, runner::Change) + Send,
+    backups: Arc<BackupKind>,
+    restores: Arc<RestoreKind>,
+) -> impl FnMut(&WordPressSite, runner::Change) + Send {
+    move |site: &WordPressSite, change| {
+        departed(site, change);
+        let key = (site.namespace().unwrap_or_default(), site.name_any());
+        match change {
+            runner::Change::Stored => backups.poke_unsettled(&key, ""),
+            runner::Change::Gone => backups.poke_closely(&key),
+        }
+        restores.poke_unsettled(&key, "");
+    }
+}
+
 async fn stopped(shutdown: Shutdown) {
     shutdown.wait().await;
 }
@@ -335,130 +489,4 @@ fn install_wake(installing: &Installing, poker: Poker<WordPressSite>) -> Install
             poker.poke(&site, owner.uid.as_str());
         }
     })
-}
-
-/// Who is woken by Plans, Secrets and Providers.
-struct Wakers {
-    sites: Cache<WordPressSite>,
-    zones: Cache<DnsZone>,
-    providers: Cache<Provider>,
-    pokers: Pokers,
-}
-
-async fn wake_others(
-    client: Client,
-    namespace: String,
-    wakers: Wakers,
-    plans: reflector::store::Writer<Plan>,
-    secrets: reflector::store::Writer<Secret>,
-) {
-    let Wakers {
-        sites,
-        zones,
-        providers,
-        pokers,
-    } = wakers;
-    let known_plans = plans.as_reader();
-    let plan_watch = runner::secondary(
-        Api::all(client.clone()),
-        "Plan",
-        watcher::Config::default(),
-        plans,
-        {
-            let (sites, zones, pokers) = (sites.clone(), zones.clone(), pokers.clone());
-            move |plan: &Plan, _| {
-                let name = plan.name_any();
-                pokers.sites.poke_where(&sites, |site| site.spec.plan == name);
-                pokers
-                    .zones
-                    .poke_where(&zones, |zone| zone.spec.plan.as_ref() == Some(&name));
-            }
-        },
-    );
-    // Helm keeps its own large Secrets in the same namespace; they are none of our business.
-    let opaque = watcher::Config::default().fields("type=Opaque");
-    let secret_watch = runner::secondary(
-        Api::namespaced(client, &namespace),
-        "Secret",
-        opaque,
-        secrets,
-        move |secret: &Secret, _| {
-            let name = secret.name_any();
-            let users: Vec<String> = providers
-                .state()
-                .iter()
-                .filter(|p| p.spec.credentials.secret_name == name)
-                .map(|p| p.name_any())
-                .collect();
-            pokers
-                .providers
-                .poke_where(&providers, |provider| users.contains(&provider.name_any()));
-            pokers.wake_users(&sites, &zones, &providers, &known_plans, &users);
-        },
-    );
-    tokio::join!(plan_watch, secret_watch);
-}
-
-impl Pokers {
-    /// Wakes everything that uses one of the Providers, or will.
-    fn wake_users(
-        &self,
-        sites: &Cache<WordPressSite>,
-        zones: &Cache<DnsZone>,
-        providers: &Cache<Provider>,
-        plans: &Cache<Plan>,
-        names: &[String],
-    ) {
-        self.sites.poke_where(sites, |site| needs_any(site, plans, names));
-        // PROXYSRV stands for the address of a proxy that the zone's own Provider names.
-        let through: Vec<String> = providers
-            .state()
-            .iter()
-            .filter(|provider| {
-                provider
-                    .spec
-                    .zones()
-                    .and_then(|zones| zones.proxy.as_ref())
-                    .is_some_and(|proxy| names.contains(proxy))
-            })
-            .map(|provider| provider.name_any())
-            .collect();
-        self.zones.poke_where(zones, |zone| {
-            names.contains(&zone.spec.provider) || through.contains(&zone.spec.provider)
-        });
-    }
-}
-
-/// Wakes the objects of a Provider whose spec changed; its status changes all the time and wakes nobody.
-fn provider_waker(caches: &Caches, pokers: Pokers) -> impl FnMut(&Provider, runner::Change) + Send + use<> {
-    let (sites, zones) = (caches.sites.clone(), caches.zones.clone());
-    let (providers, plans) = (caches.providers.clone(), caches.plans.clone());
-    let mut known: HashMap<String, (Option<String>, Option<i64>)> = HashMap::new();
-    move |provider: &Provider, change: runner::Change| {
-        let name = provider.name_any();
-        // One that was deleted and made anew begins at the same generation.
-        let now = (provider.uid(), provider.metadata.generation);
-        let news = match change {
-            runner::Change::Gone => known.remove(&name).is_some(),
-            runner::Change::Stored => known.insert(name.clone(), now.clone()) != Some(now),
-        };
-        if news {
-            pokers.wake_users(&sites, &zones, &providers, &plans, std::slice::from_ref(&name));
-        }
-    }
-}
-
-/// Whether a site uses one of the Providers, or will by its Plan. One without a Plan waits for that.
-fn needs_any(site: &WordPressSite, plans: &Cache<Plan>, names: &[String]) -> bool {
-    if let Some(used) = site.status.as_ref().and_then(|status| status.providers.as_ref()) {
-        let used = [&used.compute, &used.proxy, &used.dns];
-        return used.into_iter().any(|name| names.contains(name));
-    }
-    let plan = plans.get(&reflector::ObjectRef::new(&site.spec.plan));
-    plan.and_then(|plan| plan.spec.wordpress.clone())
-        .is_some_and(|plan| {
-            [&plan.compute, &plan.proxy, &plan.dns]
-                .into_iter()
-                .any(|name| names.contains(name))
-        })
 }

@@ -75,6 +75,10 @@ label! {
         WordPressSite = "WordPressSite",
         /// `DnsZone`.
         DnsZone = "DnsZone",
+        /// `SiteBackup`.
+        SiteBackup = "SiteBackup",
+        /// `SiteRestore`.
+        SiteRestore = "SiteRestore",
         /// `Provider`.
         Provider = "Provider",
         /// `Plan`.
@@ -105,6 +109,8 @@ label! {
         Metadata = "metadata",
         /// The status subresource.
         Status = "status",
+        /// A whole object: made by a schedule, or deleted when its time was over.
+        Object = "object",
         /// A Secret.
         Secret = "secret",
         /// An Event.

@@ -63,6 +63,7 @@ async fn the_chart_grants_what_a_life_needs_and_nothing_else() {
     );
     an_event_repeats_itself(&world).await;
     a_zone_lives_and_changes_while_it_is_made(&world).await;
+    a_site_is_backed_up_and_rolled_back(&world).await;
     world.delete("jane").await;
     world.wait_until_gone("jane").await;
     assert_eq!(world.backends.leftovers(), Vec::<String>::new());
@@ -183,6 +184,55 @@ async fn a_zone_lives_and_changes_while_it_is_made(world: &World) {
     faults.clear();
     world.wait_for_zone("zone", "Ready", "True").await;
     world.remove_zone("zone").await;
+}
+
+/// A backup, a restore that goes by itself, and backups by the clock.
+async fn a_site_is_backed_up_and_rolled_back(world: &World) {
+    let plan = json!({"spec": {"wordpress": {"backups": 9}}});
+    world.patch_plan(plan).await;
+    let object = |kind: &str, name: &str, labels: Value, spec: Value| {
+        json!({
+            "apiVersion": "hostwright.dev/v1alpha1",
+            "kind": kind,
+            "metadata": {"name": name, "namespace": world.namespace, "labels": labels},
+            "spec": spec,
+        })
+    };
+    let faults = &world.backends.proxmox_server.faults;
+    slow_down(faults);
+    let backup = object("SiteBackup", "first", json!({}), json!({"site": "jane"}));
+    change_until_read_again(world, backup, "sitebackups").await;
+    let spec = json!({"site": "jane", "snapshot": "initial"});
+    let restore = object("SiteRestore", "back", json!({}), spec);
+    change_until_read_again(world, restore, "siterestores").await;
+    faults.clear();
+
+    let spec = json!({"site": "nobody", "snapshot": "initial", "ttlSecondsAfterFinished": 0});
+    world
+        .apply(&object("SiteRestore", "brief", json!({}), spec))
+        .await;
+    eventually("a restore that is over goes", || async {
+        let gone = asked("delete", "siterestores").await;
+        gone.then_some(()).ok_or_else(String::new)
+    })
+    .await;
+    // Two of yesterday, of which the schedule keeps one, and the one of the next minute.
+    for name in ["jane-20251119-0330", "jane-20251120-0330"] {
+        let labels = json!({"hostwright.dev/scheduled": "true"});
+        let spec = json!({"site": "jane"});
+        world.apply(&object("SiteBackup", name, labels, spec)).await;
+    }
+    let schedule = json!({"spec": {"backupSchedule": {"cron": "* * * * *", "keep": 1}}});
+    world.patch("jane", schedule).await;
+    let (patience, pause) = (Duration::from_secs(120), Duration::from_millis(200));
+    world::eventually_within(patience, pause, "backups come and go by the clock", || async {
+        let both = asked("create", "sitebackups").await && asked("delete", "sitebackups").await;
+        both.then_some(()).ok_or_else(String::new)
+    })
+    .await;
+    world
+        .patch("jane", json!({"spec": {"backupSchedule": null}}))
+        .await;
 }
 
 /// The operator dies between the Secret and its next word, and somebody clears the status besides.

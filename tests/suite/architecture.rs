@@ -18,7 +18,7 @@ const BUILDS_VENDORS: &str = "controllers/connections/build.rs";
 /// A folder below `providers/` that asks public name servers and is no back-end.
 const NO_VENDOR: &str = "delegation";
 /// The deciding files of sites and zones: the same input gives the same output.
-const PURE: [(&str, &str); 12] = [
+const PURE: [(&str, &str); 24] = [
     ("dns_zone", "claims"),
     ("dns_zone", "diff"),
     ("dns_zone", "plan"),
@@ -26,6 +26,18 @@ const PURE: [(&str, &str); 12] = [
     ("dns_zone", "report"),
     ("dns_zone", "verdict"),
     ("dns_zone", "zone"),
+    ("site_backup", "backup"),
+    ("site_backup", "name"),
+    ("site_backup", "plan"),
+    ("site_backup", "remove"),
+    ("site_backup", "report"),
+    ("site_backup", "schedule"),
+    ("site_backup", "verdict"),
+    ("site_restore", "plan"),
+    ("site_restore", "remove"),
+    ("site_restore", "report"),
+    ("site_restore", "restore"),
+    ("site_restore", "verdict"),
     ("wordpress_site", "plan"),
     ("wordpress_site", "remove"),
     ("wordpress_site", "report"),

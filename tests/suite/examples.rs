@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::world::{World, shared};
 
 /// Every file. The names are those of README and demo.
-const FILES: [&str; 7] = [
+const FILES: [&str; 9] = [
     "namespace.yaml",
     "plans.yaml",
     "providers.yaml",
@@ -15,6 +15,8 @@ const FILES: [&str; 7] = [
     "wordpresssite.yaml",
     "more-sites.yaml",
     "dnszone.yaml",
+    "sitebackup.yaml",
+    "siterestore.yaml",
 ];
 
 fn folder() -> PathBuf {

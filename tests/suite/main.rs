@@ -12,6 +12,7 @@
 mod admin;
 mod api_rules;
 mod architecture;
+mod backups;
 mod chart;
 mod commands;
 mod container_host;

@@ -222,7 +222,15 @@ impl Operator {
     pub async fn assert_quiet(&self, world: &World) {
         const REST: Duration = Duration::from_millis(400);
         const WATCHED: Duration = Duration::from_millis(1_200);
-        let counts = || (self.calls(world), self.site_writes(), self.zone_writes());
+        let snapshots = || self.writes("SiteBackup") + self.writes("SiteRestore");
+        let counts = || {
+            (
+                self.calls(world),
+                self.site_writes(),
+                self.zone_writes(),
+                snapshots(),
+            )
+        };
         eventually("the operator comes to rest", || async {
             let before = counts();
             tokio::time::sleep(REST).await;

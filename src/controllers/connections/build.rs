@@ -6,6 +6,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::tz::{TimeZone, TimeZoneDatabase};
 use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
 use secrecy::SecretString;
@@ -259,6 +260,7 @@ impl Input<'_> {
             installs_at_first_boot: settings.installer.template.is_some(),
             range,
             pool,
+            time_zone: self.time_zone(&settings.time_zone)?,
             places: self.number("storageTasks", settings.storage_tasks)?,
             survey: Default::default(),
         };
@@ -267,6 +269,15 @@ impl Input<'_> {
             backend: Backend::Compute(Arc::new(compute)),
             health: host,
             gate,
+        })
+    }
+
+    /// From the names that are compiled in, so that it does not depend on the machine which of them there are.
+    fn time_zone(&self, name: &str) -> Result<TimeZone, Refusal> {
+        TimeZoneDatabase::bundled().get(name).map_err(|_| {
+            self.invalid(format!(
+                "timeZone: \"{name}\" is no time zone of the IANA's; use a name such as UTC or Europe/Berlin"
+            ))
         })
     }
 

@@ -8,6 +8,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use jiff::tz::TimeZone;
 use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
 use kube::runtime::reflector::{ObjectRef, Store as Cache};
@@ -59,6 +60,8 @@ pub struct Compute {
     pub pool: AddressPool,
     /// The installer works at the first boot, so that its values must be known when the container is created.
     pub installs_at_first_boot: bool,
+    /// By which days and schedules of backups go.
+    pub time_zone: TimeZone,
     /// Containers that are created or destroyed at a time.
     pub places: usize,
     /// The bulk read.

@@ -1,5 +1,6 @@
 //! What a kind of resource gives the runner: four steps and a few facts about its types.
 
+use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::hash::Hash;
 use std::sync::Arc;
@@ -104,6 +105,8 @@ pub enum Next {
     Settled,
     /// As Settled, but something outside that nobody announces is waited for: come back sooner.
     Recheck,
+    /// As Settled, but something is to be done after this time: come back then, or with the resync if that is sooner.
+    After(Duration),
     /// Nothing is left outside: let the object go. With `announce` the status is stored before.
     Released {
         /// Store the last words.
@@ -151,6 +154,11 @@ pub trait Kind: Send + Sync + Sized + Debug + 'static {
 
     /// The stored status.
     fn status(object: &Self::Object) -> Self::Status;
+
+    /// Labels that an object of this kind is given together with its finalizer.
+    fn labels(_: &Self::Object) -> BTreeMap<String, String> {
+        BTreeMap::new()
+    }
 
     /// The conditions within a status.
     fn conditions(status: &Self::Status) -> &[Condition];

@@ -344,7 +344,7 @@ impl End {
         match self.next {
             _ if self.late => PassResult::Deadline,
             Next::Settled if self.stuck => PassResult::Stalled,
-            Next::Settled | Next::Recheck | Next::Released { .. } => PassResult::Steady,
+            Next::Settled | Next::Recheck | Next::After(_) | Next::Released { .. } => PassResult::Steady,
             Next::Poll | Next::Again { .. } | Next::Closer => PassResult::Progressing,
             Next::Retry { .. } => PassResult::Failed,
         }

@@ -73,6 +73,15 @@ impl<K> Default for Entry<K> {
     }
 }
 
+impl<K> Entry<K> {
+    /// Due after this time, or at once when something happened meanwhile.
+    fn rest(&mut self, wait: Duration) -> Duration {
+        let wait = if self.poked { Duration::ZERO } else { wait };
+        self.due = Instant::now() + wait;
+        wait
+    }
+}
+
 /// The schedule of one kind.
 #[derive(Debug)]
 pub struct Schedule<K> {
@@ -203,21 +212,20 @@ impl<K: Managed> Schedule<K> {
                 let wait = growing(self.pace.retry_min, self.pace.retry_max, entry.failures);
                 jittered(wait.max(at_least.unwrap_or_default()), uid)
             }
-            Next::Settled | Next::Recheck => {
+            Next::Settled | Next::Recheck | Next::After(_) => {
                 entry.polls = 0;
                 entry.failures = 0;
                 let pause = match next {
                     // Never later than what is settled.
                     Next::Recheck => self.pace.recheck.min(self.pace.resync),
+                    Next::After(wait) if wait < self.pace.resync => return entry.rest(wait),
                     _ => self.pace.resync,
                 };
                 jittered(pause, uid)
             }
             Next::Again { .. } | Next::Closer | Next::Released { .. } => Duration::ZERO,
         };
-        let wait = if entry.poked { Duration::ZERO } else { wait };
-        entry.due = Instant::now() + wait;
-        wait
+        entry.rest(wait)
     }
 
     /// Nothing is to be done for the object until it changes.

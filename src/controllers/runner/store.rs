@@ -1,5 +1,6 @@
 //! The runner's writes to the API server: finalizer and status, each only when it changes something.
 
+use std::collections::BTreeMap;
 use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
@@ -101,7 +102,9 @@ impl<K: Kind> Store<K> {
     pub async fn hold(&self, object: &K::Object) -> Result<K::Object, StoreError> {
         let mut finalizers = object.finalizers().to_vec();
         finalizers.push(FINALIZER.to_owned());
-        self.patch_finalizers(object, finalizers).await
+        let mut labels = K::labels(object);
+        labels.retain(|label, value| object.labels().get(label) != Some(value));
+        self.patch_metadata(object, finalizers, &labels).await
     }
 
     /// Removes our finalizer.
@@ -112,16 +115,20 @@ impl<K: Kind> Store<K> {
             .filter(|name| *name != FINALIZER)
             .cloned()
             .collect();
-        self.patch_finalizers(object, finalizers).await
+        self.patch_metadata(object, finalizers, &BTreeMap::new()).await
     }
 
-    async fn patch_finalizers(
+    async fn patch_metadata(
         &self,
         object: &K::Object,
         finalizers: Vec<String>,
+        labels: &BTreeMap<String, String>,
     ) -> Result<K::Object, StoreError> {
-        let patch =
+        let mut patch =
             json!({"metadata": {"resourceVersion": object.resource_version(), "finalizers": finalizers}});
+        if let (Some(metadata), false) = (patch.pointer_mut("/metadata"), labels.is_empty()) {
+            merge(metadata, json!({"labels": labels}));
+        }
         let result = self.patch(object, None, &patch).await;
         self.metrics
             .api_write(K::KIND, WriteVerb::Metadata, WriteResult::of(&result));
@@ -167,6 +174,12 @@ fn change<S: Serialize>(before: &S, after: &S) -> Result<Option<Value>, StoreErr
             .map_err(|error| StoreError::Api(Box::new(kube::Error::SerdeError(error))))
     };
     Ok(merge_patch(&value(before)?, &value(after)?))
+}
+
+fn merge(into: &mut Value, more: Value) {
+    if let (Some(into), Value::Object(more)) = (into.as_object_mut(), more) {
+        into.extend(more);
+    }
 }
 
 /// Requests about objects of the kind in the object's own namespace, if it has one.

@@ -34,7 +34,7 @@ use super::connections::Connections;
 use super::ledger::{Claim, Entry, Ledger};
 use super::runner::{Acted, Kind, Outcome, Plan, Poker, Subject};
 use crate::api::condition::{kinds, reasons};
-use crate::api::{Plan as PlanObject, TaskOperation, WordPressSite, WordPressSiteStatus};
+use crate::api::{Plan as PlanObject, SiteRestore, TaskOperation, WordPressSite, WordPressSiteStatus};
 use crate::domain::ClusterId;
 use crate::providers::ProviderError;
 use crate::providers::fence::Fence;
@@ -56,6 +56,8 @@ pub struct SiteKind {
     pub plans: Cache<PlanObject>,
     /// Sites.
     pub sites: Cache<WordPressSite>,
+    /// Restores, which may have a site's container for themselves.
+    pub restores: Cache<SiteRestore>,
     /// Back-ends.
     pub connections: Arc<Connections>,
     /// What sites hold.

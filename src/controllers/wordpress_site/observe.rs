@@ -17,6 +17,7 @@ use super::{SiteKind, SiteSubject};
 use crate::api::condition::{is_true, kinds};
 use crate::api::{DeletionPolicy, WordPressSite, WordPressSiteStatus};
 use crate::controllers::fact::Fact;
+use crate::controllers::site_restore;
 use crate::domain::{DnsLabel, Fqdn};
 use crate::providers::container_host::{Operation, TaskId};
 use crate::providers::dns_host::ZoneId;
@@ -44,6 +45,12 @@ impl SiteKind {
         };
         known.terms = Some(resolved.terms.clone());
         if !subject.deleting {
+            let namespace = subject.object.namespace().unwrap_or_default();
+            known.held = site_restore::held(&self.restores, &(namespace, subject.object.name_any()));
+            if known.held.is_some() {
+                look_at_tasks(subject, &resolved, &mut known).await;
+                return known;
+            }
             known.rival = self.rival(&subject.object);
             if known.rival.is_some() {
                 return known;
@@ -166,13 +173,7 @@ impl SiteKind {
         known: &mut Observed,
     ) {
         let Backends { compute, .. } = &resolved.backends;
-        if known.tasks.is_empty() && !subject.status.tasks.is_empty() {
-            let states = subject.status.tasks.iter().map(|task| async {
-                let state = compute.host.task(&TaskId(task.id.clone())).await;
-                (task.clone(), state.into())
-            });
-            known.tasks = join_all(states).await;
-        }
+        look_at_tasks(subject, resolved, known).await;
         let running = |fact: &Fact<_>| !matches!(fact, Fact::Known(state) if *state != crate::providers::container_host::TaskState::Running);
         if known.tasks.iter().any(|(_, state)| running(state)) {
             return;
@@ -345,6 +346,22 @@ fn is_as_asked(subject: &SiteSubject, terms: &Terms) -> bool {
     subject.status.observed_generation == subject.object.metadata.generation
         && sizes_agree(&subject.status, terms)
         && restart_due(&subject.status, terms).is_none()
+}
+
+/// What has become of the tasks in the status.
+async fn look_at_tasks(subject: &SiteSubject, resolved: &Resolved, known: &mut Observed) {
+    if known.tasks.is_empty() && !subject.status.tasks.is_empty() {
+        let states = subject.status.tasks.iter().map(|task| async {
+            let state = resolved
+                .backends
+                .compute
+                .host
+                .task(&TaskId(task.id.clone()))
+                .await;
+            (task.clone(), state.into())
+        });
+        known.tasks = join_all(states).await;
+    }
 }
 
 /// Who else uses a name: records, hosts or certificates that are not the site's.

@@ -261,6 +261,8 @@ pub struct Observed {
     pub refusal: Option<Refusal>,
     /// What it shall be.
     pub terms: Option<Terms>,
+    /// The SiteRestore that has the container for itself.
+    pub held: Option<String>,
     /// The older site with the same service id, in words.
     pub rival: Option<String>,
     /// Result of a look with bulk reads.

@@ -344,6 +344,14 @@ impl ProxmoxSim {
         })
     }
 
+    /// Deletes a snapshot behind the API's back, as a person or a roll-back of an old LINSTOR does.
+    pub fn remove_snapshot(&self, vmid: u32, name: &str) {
+        self.act(|state| {
+            // One that there is not is gone already.
+            let _ = snapshots::finish_delete(state, vmid, name, true);
+        });
+    }
+
     /// Switches a node off or on. Its containers stop; managed ones move; with the node come back those that
     /// have `onboot`.
     pub fn set_node_offline(&self, node: &str, offline: bool) {

@@ -221,6 +221,7 @@ fn next_line(next: Next) -> &'static str {
         Next::Retry { .. } => "retry",
         Next::Settled => "settled",
         Next::Recheck => "recheck",
+        Next::After(_) => "later",
         Next::Released { announce: false } => "released",
         Next::Released { announce: true } => "last words, released",
     }

@@ -71,6 +71,9 @@ pub fn live(status: &WordPressSiteStatus, observed: &Observed, now: Timestamp) -
             },
         );
     }
+    if let Some(restore) = &observed.held {
+        return restoring(verdict, restore, observed);
+    }
     if let Some(steady) = &observed.steady {
         return settled(verdict, status, steady, now);
     }
@@ -140,6 +143,18 @@ pub fn wait(verdict: Verdict, next: Next) -> SitePlan {
 pub fn failed(mut verdict: Verdict, kind: &'static str, error: &ProviderError) -> SitePlan {
     verdict.failed(kind, error);
     wait(verdict, after_failure(error))
+}
+
+/// A restore has the container for itself. It begins when we say so, which is when no task of ours is left.
+fn restoring(mut verdict: Verdict, restore: &str, observed: &Observed) -> SitePlan {
+    if let Some(plan) = tasks(&mut verdict, observed) {
+        return plan;
+    }
+    verdict.phase = Phase::Restoring;
+    let message =
+        format!("SiteRestore {restore} rolls the site back; it is brought to its spec again after that.");
+    verdict.working(kinds::CONTAINER_READY, reasons::RESTORING, message);
+    wait(verdict, Next::Settled)
 }
 
 fn settled(mut verdict: Verdict, status: &WordPressSiteStatus, steady: &Steady, now: Timestamp) -> SitePlan {

@@ -1,0 +1,191 @@
+//! Reading: what is still unknown and needed, and never a write.
+
+use futures::future::{join, join_all};
+use jiff::{SignedDuration, Timestamp};
+use kube::ResourceExt;
+use kube::runtime::reflector::ObjectRef;
+
+use super::restore::{BackupView, Observed, Rivals, SiteView, Target, Terms, operation_of};
+use super::{RestoreKind, RestoreSubject, key_of};
+use crate::api::condition::{is_true, kinds};
+use crate::api::{BackupPhase, PAUSED_ANNOTATION, Phase, RestorePhase, SiteRestore, WordPressSite};
+use crate::controllers::connections::Refusal;
+use crate::controllers::fact::Fact;
+use crate::controllers::site_backup::resolve::{SiteContainer, container_of, is_made, site_of};
+use crate::providers::container_host::{Operation, TaskId, TaskState};
+
+/// By how much the clock of a node may differ from ours. Roll-backs are told apart by their ids; the time only bounds
+/// the list that is asked for.
+const CLOCK_TOLERANCE: SignedDuration = SignedDuration::from_mins(10);
+
+impl RestoreKind {
+    /// Fills in what is unread and needed.
+    pub(super) async fn look(&self, subject: &RestoreSubject, mut known: Observed) -> Observed {
+        let spec = &subject.object.spec;
+        known.created_at = subject.object.creation_timestamp().map(|time| time.0);
+        known.keep_seconds = spec.ttl_seconds_after_finished.map(i64::from);
+        known.site_name.clone_from(&spec.site);
+        let phase = subject.status.phase.unwrap_or(RestorePhase::Pending);
+        if phase.is_over() {
+            return known;
+        }
+        self.caches_filled().await;
+        let key = key_of(&subject.object);
+        let Some(site) = site_of(&self.sites, &key) else {
+            return known;
+        };
+        let view = view(&site);
+        known.rivals = self.rivals(subject);
+        known.target = Some(self.target(subject));
+        let rolling = phase == RestorePhase::RollingBack;
+        let waits = match phase {
+            RestorePhase::RollingBack => {
+                let own = subject.status.site_uid.as_ref() == Some(&view.uid);
+                !own || !(view.yielding || view.deleting || subject.deleting)
+            }
+            RestorePhase::Pending => {
+                let rivals = known.rivals.active || known.rivals.older;
+                subject.deleting || rivals || !view.made || view.deleting || view.suspended
+            }
+            _ => true,
+        };
+        known.site = Some(view);
+        if waits {
+            return known;
+        }
+        match self.place(subject) {
+            Err(refusal) => known.refusal = Some(refusal),
+            Ok(place) => {
+                self.look_outside(subject, &place, rolling, &mut known).await;
+                known.terms = Some(Terms {
+                    site: place.owner,
+                    vmid: place.vmid,
+                });
+            }
+        }
+        known
+    }
+
+    /// Where the site is.
+    pub(super) fn place(&self, subject: &RestoreSubject) -> Result<SiteContainer, Refusal> {
+        let site = site_of(&self.sites, &key_of(&subject.object)).ok_or_else(|| {
+            let reason = crate::api::condition::reasons::SITE_NOT_FOUND;
+            Refusal::new(reason, "there is no WordPressSite of that name")
+        })?;
+        // What was begun must come to its end, whatever is allowed by now.
+        let begun = subject.status.started_at.is_some();
+        container_of(&self.connections, &self.cluster, &site, begun)
+    }
+
+    async fn look_outside(
+        &self,
+        subject: &RestoreSubject,
+        place: &SiteContainer,
+        rolling: bool,
+        known: &mut Observed,
+    ) {
+        let (host, id) = (&place.compute.host, place.vmid);
+        if known.tasks.is_empty() && !subject.status.tasks.is_empty() {
+            let states = subject.status.tasks.iter().map(|task| async {
+                let state = host.task(&TaskId(task.id.clone())).await;
+                (task.clone(), state.into())
+            });
+            known.tasks = join_all(states).await;
+        }
+        let over = |(task, state): &(crate::api::SiteTask, Fact<TaskState>)| {
+            let failed = operation_of(task) == Operation::Rollback;
+            match state {
+                Fact::Known(TaskState::Succeeded { .. } | TaskState::Unknown) => true,
+                Fact::Known(TaskState::Failed(_)) => failed,
+                _ => false,
+            }
+        };
+        if !known.tasks.iter().all(over) {
+            return;
+        }
+        if known.rollbacks.is_unread() {
+            let begun = subject.status.started_at.as_ref();
+            let since = begun.map_or_else(|| Timestamp::now() - CLOCK_TOLERANCE, |time| time.0);
+            let since = since - CLOCK_TOLERANCE;
+            known.rollbacks = host.tasks_of(id, Operation::Rollback, since).await.into();
+        }
+        if known.container.is_unread() {
+            match rolling {
+                true => known.container = host.container(id).await.into(),
+                false => {
+                    let (container, snapshots) = join(host.container(id), host.snapshots(id)).await;
+                    (known.container, known.snapshots) = (container.into(), snapshots.into());
+                }
+            }
+        }
+    }
+
+    fn target(&self, subject: &RestoreSubject) -> Target {
+        let spec = &subject.object.spec;
+        let Some(name) = &spec.backup else {
+            return Target::Snapshot(spec.snapshot.clone().unwrap_or_default());
+        };
+        let namespace = subject.object.namespace().unwrap_or_default();
+        let backup = self.backups.get(&ObjectRef::new(name).within(&namespace));
+        let found = backup.map(|backup| {
+            let status = backup.status.clone().unwrap_or_default();
+            let there =
+                status.phase == Some(BackupPhase::Ready) && backup.metadata.deletion_timestamp.is_none();
+            BackupView {
+                site: backup.spec.site.clone(),
+                site_uid: status.site_uid,
+                snapshot: status.snapshot.filter(|_| there),
+                uid: backup.uid().unwrap_or_default(),
+            }
+        });
+        Target::Backup {
+            name: name.clone(),
+            found,
+        }
+    }
+
+    /// Other restores of the site that are under way, or that come first.
+    fn rivals(&self, subject: &RestoreSubject) -> Rivals {
+        let own = subject.object.as_ref();
+        let rank = |restore: &SiteRestore| {
+            let created = restore.creation_timestamp().map(|time| time.0);
+            (created, restore.uid().unwrap_or_default())
+        };
+        let mut rivals = Rivals::default();
+        for other in self.restores.state() {
+            let same = key_of(&other) == key_of(own) && other.uid() != own.uid();
+            let phase = other.status.as_ref().and_then(|status| status.phase);
+            match phase.unwrap_or(RestorePhase::Pending) {
+                _ if !same => {}
+                RestorePhase::RollingBack | RestorePhase::Starting => rivals.active = true,
+                RestorePhase::Pending => {
+                    let paused = other.annotations().get(PAUSED_ANNOTATION);
+                    let away = other.metadata.deletion_timestamp.is_some()
+                        || paused.is_some_and(|value| value == "true");
+                    rivals.older |= !away && rank(&other) < rank(own);
+                }
+                RestorePhase::Completed | RestorePhase::Failed => {}
+            }
+        }
+        rivals
+    }
+}
+
+fn view(site: &WordPressSite) -> SiteView {
+    let status = site.status.clone().unwrap_or_default();
+    let ready = status
+        .conditions
+        .iter()
+        .find(|condition| condition.type_ == kinds::READY);
+    let as_asked = matches!(status.phase, Some(Phase::Stopped | Phase::Suspended));
+    SiteView {
+        uid: site.uid().unwrap_or_default(),
+        made: is_made(site),
+        deleting: site.metadata.deletion_timestamp.is_some(),
+        suspended: site.spec.suspended,
+        yielding: status.phase == Some(Phase::Restoring),
+        busy: !status.tasks.is_empty(),
+        up: as_asked || is_true(&status.conditions, kinds::READY),
+        message: ready.map(|ready| ready.message.clone()).unwrap_or_default(),
+    }
+}
