@@ -19,6 +19,8 @@ use serde::{Deserialize, Serialize};
     printcolumn = r#"{"name":"Disk GiB","type":"integer","jsonPath":".spec.wordpress.diskGib"}"#,
     printcolumn = r#"{"name":"Cores","type":"integer","jsonPath":".spec.wordpress.cores"}"#,
     printcolumn = r#"{"name":"HA","type":"boolean","jsonPath":".spec.wordpress.highAvailability"}"#,
+    printcolumn = r#"{"name":"Backups","type":"integer","jsonPath":".spec.wordpress.backups"}"#,
+    printcolumn = r#"{"name":"Domains","type":"integer","jsonPath":".spec.wordpress.domains"}"#,
     printcolumn = r#"{"name":"Age","type":"date","jsonPath":".metadata.creationTimestamp"}"#
 )]
 #[serde(rename_all = "camelCase")]

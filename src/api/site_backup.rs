@@ -31,7 +31,11 @@ use super::{DeletionPolicy, SiteTask};
 pub struct SiteBackupSpec {
     /// Name of the WordPressSite in the same namespace.
     #[schemars(length(min = 1, max = 63))]
-    #[x_kube(validation = Rule::new("self == oldSelf").message("site cannot be changed: a backup is of one site; create another one"))]
+    #[x_kube(
+        validation = Rule::new("self.matches('^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$')")
+            .message("site must be the name of a WordPressSite in the same namespace, such as bakery: lower-case letters, digits, inner hyphens and dots"),
+        validation = Rule::new("self == oldSelf").message("site cannot be changed: a backup is of one site; create another one")
+    )]
     pub site: String,
     /// What happens to the snapshot when this object is deleted.
     #[serde(default)]

@@ -22,7 +22,7 @@ pub enum Power {
 pub struct BackupSchedule {
     /// When, as minute, hour, day of month, month and day of week, such as "30 3 * * *"; in the time zone of the Provider.
     #[schemars(length(min = 9, max = 100))]
-    #[x_kube(validation = Rule::new("self.matches('^ *[^ ]+( +[^ ]+){4} *$')")
+    #[x_kube(validation = Rule::new("self.matches('^ *[0-9A-Za-z*/,?#-]+( +[0-9A-Za-z*/,?#-]+){4} *$')")
         .message("cron must have five fields, minute, hour, day of month, month and day of week, such as \"30 3 * * *\""))]
     pub cron: String,
     /// How many backups of this schedule are kept; the oldest of them goes first, never one that a person made.

@@ -29,13 +29,18 @@ use super::SiteTask;
 )]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
-    validation = Rule::new("has(self.snapshot) != has(self.backup)").message("set exactly one of backup (the name of a SiteBackup) and snapshot (initial for a reset)"),
+    validation = Rule::new("has(self.snapshot) != has(self.backup)")
+        .message("set exactly one of backup (the name of a SiteBackup) and snapshot (initial for a reset)"),
     validation = Rule::new("self.site == oldSelf.site && has(self.snapshot) == has(oldSelf.snapshot) && (!has(self.snapshot) || self.snapshot == oldSelf.snapshot) && has(self.backup) == has(oldSelf.backup) && (!has(self.backup) || self.backup == oldSelf.backup)")
-        .message("a restore runs once and cannot be changed: create another one")
+        .message("site, backup and snapshot cannot be changed: a restore runs once; create another one")
 )]
 pub struct SiteRestoreSpec {
     /// Name of the WordPressSite in the same namespace.
     #[schemars(length(min = 1, max = 63))]
+    #[x_kube(
+        validation = Rule::new("self.matches('^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$')")
+            .message("site must be the name of a WordPressSite in the same namespace, such as bakery: lower-case letters, digits, inner hyphens and dots")
+    )]
     pub site: String,
     /// Name of the SiteBackup to roll back to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -44,6 +49,8 @@ pub struct SiteRestoreSpec {
     /// Name of the snapshot to roll back to; initial is the site as it was made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 2, max = 40))]
+    #[x_kube(validation = Rule::new("self.matches('^[A-Za-z][A-Za-z0-9_-]*$')")
+        .message("snapshot must be initial, or the name of a backup's snapshot such as BAK20112025-1: letters, digits, hyphens and underscores, a letter first"))]
     pub snapshot: Option<String>,
     /// Seconds after its end that the object is kept as history. Kept until somebody deletes it when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -74,8 +74,14 @@ pub struct WordPressSiteSpec {
     /// Domains of the customer that lead to this site as well, such as shop.example.org; Unicode is accepted. Their A record must point to the proxy.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 100), inner(length(min = 3, max = 253)))]
-    #[x_kube(validation = Rule::new("self.all(name, name.matches('^[^.[:space:][:cntrl:]/:@*_]+([.][^.[:space:][:cntrl:]/:@*_]+)+[.]?$'))")
-        .message("each of domains must look like shop.example.org: at least two labels, without scheme, path, wildcard or underscore"))]
+    #[x_kube(
+        validation = Rule::new("self.all(name, name.matches('^[^.[:space:][:cntrl:]/:@*_]+([.][^.[:space:][:cntrl:]/:@*_]+)+[.]?$'))")
+            .message("each of domains must look like shop.example.org: at least two labels, without scheme, path, wildcard or underscore"),
+        validation = Rule::new("!self.exists(name, name.matches('[.][0-9]+[.]?$'))")
+            .message("each of domains must be a name such as shop.example.org, not an IP address"),
+        validation = Rule::new("[self.map(name, name.lowerAscii() + (name.endsWith('.') ? '' : '.'))].all(names, names.all(name, names.exists_one(other, other == name)))")
+            .message("each of domains may be there only once; capital letters and a final dot make no difference")
+    )]
     pub domains: Vec<String>,
     /// Makes SiteBackups by the clock.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -176,6 +176,9 @@ pub fn plan(name: &str, pool: &Pool, memory_mib: u32, disk_gib: u32, high_availa
         json!({"spec": {"wordpress": {
             "memoryMib": memory_mib,
             "diskGib": disk_gib,
+            // As the smallest of the plans in `examples/`.
+            "backups": 2,
+            "domains": 3,
             "highAvailability": high_availability,
             "compute": named("pve"),
             "proxy": named("npm"),

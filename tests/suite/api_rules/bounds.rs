@@ -169,6 +169,7 @@ pub fn all() -> Vec<Bound> {
         installer(),
         others(),
         super::dns_providers::limits(),
+        super::life::limits(),
         super::zones::limits(),
     ]
     .into_iter()

@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use hostwright::api::crds;
 use serde_json::Value;
 
-use super::{REQUIRED, SUBDOMAIN_STAYS, UNCHANGEABLE, WORDS, bounds, shapes, zones};
+use super::{REQUIRED, SERVICE_STAYS, SUBDOMAIN_STAYS, WORDS, bounds, defaults, life, shapes, zones};
 
-/// Keywords that refuse something, besides `required`, `enum` and messages.
+/// Keywords that refuse something, besides `required`, `enum`, times and messages.
 const LIMITS: [&str; 8] = [
     "minLength",
     "maxLength",
@@ -19,7 +19,7 @@ const LIMITS: [&str; 8] = [
     "maximum",
 ];
 
-/// Everything in the schema of a kind's spec that refuses something, one line each.
+/// Everything in the schema of a kind's spec that refuses something or fills something in, one line each.
 fn rules(plural: &str, path: &str, schema: &Value, found: &mut BTreeSet<String>) {
     for keyword in LIMITS {
         if schema.get(keyword).is_some() {
@@ -32,6 +32,12 @@ fn rules(plural: &str, path: &str, schema: &Value, found: &mut BTreeSet<String>)
     );
     if schema.get("enum").is_some() {
         found.insert(format!("{plural} {path} enum"));
+    }
+    if schema.get("default").is_some() {
+        found.insert(format!("{plural} {path} default"));
+    }
+    if schema["format"] == "date-time" {
+        found.insert(format!("{plural} {path} time"));
     }
     for field in schema["required"].as_array().into_iter().flatten() {
         found.insert(format!("{plural} {path}/{} required", field.as_str().unwrap()));
@@ -61,7 +67,7 @@ fn rules(plural: &str, path: &str, schema: &Value, found: &mut BTreeSet<String>)
 /// The path with the tables' own item and node replaced.
 fn general(path: &str) -> String {
     let steps = path.split('/').map(|step| match step {
-        "0" | "1" | "pve1" => "*",
+        "0" | "1" | "2" | "pve1" => "*",
         step => step,
     });
     steps.collect::<Vec<_>>().join("/")
@@ -94,13 +100,23 @@ fn no_rule_is_untested() {
     for shape in shapes::all() {
         tried.insert(format!("{} {}", shape.base.plural(), shape.message));
     }
-    for message in UNCHANGEABLE
-        .map(|(_, _, message)| message)
-        .into_iter()
-        .chain([SUBDOMAIN_STAYS])
-    {
+    for (base, path, value) in defaults() {
+        let inside = value.as_object().into_iter().flat_map(|object| object.keys());
+        let inside = inside.map(|name| format!("{path}/{name}"));
+        for path in inside.chain([path.to_owned()]) {
+            let default = format!("{} {} default", base.plural(), general(&path));
+            // An object that is filled in may owe that to itself, or to its fields alone.
+            tried.extend(found.get(&default).cloned());
+        }
+    }
+    for (base, path) in life::TIMES {
+        tried.insert(format!("{} {path} time", base.plural()));
+    }
+    for message in [SERVICE_STAYS, SUBDOMAIN_STAYS] {
         tried.insert(format!("wordpresssites {message}"));
     }
+    tried.insert(format!("sitebackups {}", life::BACKUP_STAYS));
+    tried.insert(format!("siterestores {}", life::RESTORE_STAYS));
     for (_, _, message) in zones::UNCHANGEABLE {
         tried.insert(format!("dnszones {message}"));
     }

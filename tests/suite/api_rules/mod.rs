@@ -5,6 +5,7 @@ mod bounds;
 mod coverage;
 mod display;
 mod dns_providers;
+mod life;
 mod objects;
 mod shapes;
 mod zones;
@@ -78,7 +79,7 @@ async fn rules_speak_to_the_hoster() {
 }
 
 /// Fields that cannot be left out.
-const REQUIRED: [(Base, &str); 42] = [
+const REQUIRED: [(Base, &str); 48] = [
     (Base::Zone, "/spec"),
     (Base::Zone, "/spec/zone"),
     (Base::Zone, "/spec/provider"),
@@ -89,6 +90,12 @@ const REQUIRED: [(Base, &str); 42] = [
     (Base::Site, "/spec/owner"),
     (Base::Site, "/spec/owner/email"),
     (Base::Site, "/spec/plan"),
+    (Base::Site, "/spec/backupSchedule/cron"),
+    (Base::Site, "/spec/backupSchedule/keep"),
+    (Base::Backup, "/spec"),
+    (Base::Backup, "/spec/site"),
+    (Base::Restore, "/spec"),
+    (Base::Restore, "/spec/site"),
     (Base::Plan, "/spec"),
     (Base::Plan, "/spec/wordpress/memoryMib"),
     (Base::Plan, "/spec/wordpress/diskGib"),
@@ -145,8 +152,12 @@ async fn what_is_missing_is_named() {
 /// What deletionPolicy offers.
 const POLICIES: &[&str] = &["Delete", "Retain"];
 /// Fields with a choice of words, and the words in the order in which they are offered.
-const WORDS: [(Base, &str, &[&str]); 3] = [
+const WORDS: [(Base, &str, &[&str]); 7] = [
     (Base::Site, "/spec/deletionPolicy", POLICIES),
+    (Base::Site, "/spec/power", &["Running", "Stopped"]),
+    (Base::Backup, "/spec/deletionPolicy", POLICIES),
+    (Base::Plan, "/spec/wordpress/recovery", &["Manual", "Recreate"]),
+    (Base::Plan, "/spec/wordpress/suspension", &["Notice", "Disable"]),
     (Base::Zone, "/spec/deletionPolicy", POLICIES),
     (
         Base::Zone,
@@ -174,19 +185,9 @@ async fn a_word_that_is_not_offered_is_refused() {
     }
 }
 
-/// Changes of a site that are refused, with what is said.
-const UNCHANGEABLE: [(&str, &str, &str); 2] = [
-    (
-        "serviceId",
-        "S-2",
-        "serviceId cannot be changed: it is the billing panel's key; delete the site and create a new one",
-    ),
-    (
-        "plan",
-        "premium",
-        "plan cannot be changed in this version: create a new site with the other plan",
-    ),
-];
+/// What is said when one changes what a site hangs on.
+const SERVICE_STAYS: &str =
+    "serviceId cannot be changed: it is the billing panel's key; delete the site and create a new one";
 const SUBDOMAIN_STAYS: &str = "subdomain cannot be changed: the site's address and certificate hang on it; delete the site and create a new one";
 
 #[tokio::test(flavor = "multi_thread")]
@@ -197,18 +198,11 @@ async fn what_the_outside_hangs_on_cannot_be_changed() {
     world.apply(&named).await;
     world.apply(&unnamed).await;
     let spec = |field: &str, value: Value| json!({"spec": {field: value}});
-    for (field, value, message) in UNCHANGEABLE {
-        let said = world
-            .try_patch("named", spec(field, json!(value)))
-            .await
-            .unwrap_err();
-        assert!(said.contains(message), "{said}");
-        // The same once more is no change.
-        world
-            .try_patch("named", spec(field, named["spec"][field].clone()))
-            .await
-            .unwrap();
-    }
+    let said = world
+        .try_patch("named", spec("serviceId", json!("S-2")))
+        .await
+        .unwrap_err();
+    assert!(said.contains(SERVICE_STAYS), "{said}");
     for (name, value) in [
         ("named", json!("store")),
         ("named", Value::Null),
@@ -218,7 +212,16 @@ async fn what_the_outside_hangs_on_cannot_be_changed() {
         assert!(said.contains(SUBDOMAIN_STAYS), "{said}");
     }
     for change in [
+        // The same once more is no change.
+        spec("serviceId", named["spec"]["serviceId"].clone()),
         spec("subdomain", json!("shop")),
+        spec("plan", json!("premium")),
+        spec("power", json!("Stopped")),
+        spec("suspended", json!(true)),
+        spec("proxyEnabled", json!(false)),
+        spec("restartedAt", json!("2026-01-31T12:00:00Z")),
+        spec("domains", json!(["shop.example.org"])),
+        spec("backupSchedule", json!({"cron": "30 3 * * *", "keep": 2})),
         spec("deletionPolicy", json!("Retain")),
         json!({"spec": {"owner": {"email": "other@example.com", "firstName": "A"}}}),
     ] {
@@ -227,10 +230,9 @@ async fn what_the_outside_hangs_on_cannot_be_changed() {
     world.close().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn defaults_are_filled_in() {
-    let client = admin().await;
-    let cases = [
+/// What the API server fills in.
+fn defaults() -> Vec<(Base, &'static str, Value)> {
+    let mut all = vec![
         (Base::Site, "/spec/deletionPolicy", json!("Delete")),
         (Base::Plan, "/spec/wordpress/swapMib", json!(512)),
         (Base::Plan, "/spec/wordpress/cores", json!(2)),
@@ -282,8 +284,16 @@ async fn defaults_are_filled_in() {
             json!({"healthPath": "/hostwright/health", "port": 80}),
         ),
     ];
-    let others = dns_providers::defaults().into_iter().chain(zones::defaults());
-    for (base, path, value) in cases.into_iter().chain(others) {
+    all.extend(dns_providers::defaults());
+    all.extend(zones::defaults());
+    all.extend(life::defaults());
+    all
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn defaults_are_filled_in() {
+    let client = admin().await;
+    for (base, path, value) in defaults() {
         let stored = judge(&client, base, &base.object()).await.unwrap();
         assert_eq!(stored.pointer(path), Some(&value), "{base:?} {path}");
     }

@@ -24,8 +24,14 @@ pub enum Base {
     Cloudflare,
     /// A Provider of type ispconfig.
     Ispconfig,
-    /// A zone with a TXT and an MX record.
+    /// A zone with a TXT and an MX record, and one with nothing but what must be said.
     Zone,
+    /// A backup.
+    Backup,
+    /// A roll-back of a site to its beginning.
+    Restore,
+    /// A roll-back of a site to a backup.
+    BackupRestore,
 }
 
 impl Base {
@@ -35,6 +41,8 @@ impl Base {
             Self::Site => "wordpresssites",
             Self::Plan => "plans",
             Self::Zone => "dnszones",
+            Self::Backup => "sitebackups",
+            Self::Restore | Self::BackupRestore => "siterestores",
             _ => "providers",
         }
     }
@@ -48,6 +56,7 @@ impl Base {
                     "serviceId": "S-1",
                     "owner": {"email": "jane@example.com"},
                     "plan": "basic",
+                    "backupSchedule": {"cron": "30 3 * * *", "keep": 2},
                 }),
             ),
             Self::Plan => named(
@@ -80,6 +89,9 @@ impl Base {
                 "nameServers": ["ns1.example.net", "ns2.example.net"],
                 "soa": {},
             }})),
+            Self::Backup => named("SiteBackup", json!({"site": "bakery"})),
+            Self::Restore => named("SiteRestore", json!({"site": "bakery", "snapshot": "initial"})),
+            Self::BackupRestore => named("SiteRestore", json!({"site": "bakery", "backup": "before"})),
             Self::Zone => named(
                 "DnsZone",
                 json!({
@@ -88,6 +100,7 @@ impl Base {
                     "records": [
                         {"name": "x", "type": "TXT", "content": "t"},
                         {"name": "y", "type": "MX", "content": "mail.example.com"},
+                        {"type": "TXT", "content": "t"},
                     ],
                 }),
             ),
@@ -159,10 +172,10 @@ pub fn set(object: &mut Value, path: &str, value: Value) {
 
 /// Lets the API server judge a new object without storing it. What it would store, or what it says against it.
 pub async fn judge(client: &Client, base: Base, object: &Value) -> Result<Value, String> {
-    let namespace = if matches!(base, Base::Site | Base::Zone) {
-        "/namespaces/default"
-    } else {
+    let namespace = if matches!(base.plural(), "plans" | "providers") {
         ""
+    } else {
+        "/namespaces/default"
     };
     let url = format!("/apis/hostwright.dev/v1alpha1{namespace}/{}", base.plural());
     let params = PostParams {

@@ -48,6 +48,7 @@ pub fn all() -> Vec<Shape> {
         addresses(),
         others(),
         super::dns_providers::shapes(),
+        super::life::shapes(),
         super::zones::shapes(),
     ]
     .into_iter()

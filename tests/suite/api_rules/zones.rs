@@ -283,6 +283,8 @@ fn names() -> Vec<Shape> {
 /// What the API server fills in.
 pub fn defaults() -> Vec<(Base, &'static str, Value)> {
     vec![
+        (Zone, "/spec/records/2/name", json!("")),
+        (Zone, "/spec/records/2/ttl", json!(3_600)),
         (Zone, "/spec/createDefaults", json!(true)),
         (Zone, "/spec/verifyNameservers", json!(true)),
         (Zone, "/spec/suspended", json!(false)),
