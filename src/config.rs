@@ -24,7 +24,8 @@ mod stage;
 mod values;
 
 pub use people::{
-    ImportCommand, ImportZoneOptions, OrphansOptions, OutputFormat, PlanOptions, SessionOptions, colours,
+    ImportCommand, ImportSitesOptions, ImportZoneOptions, OrphansOptions, OutputFormat, PlanOptions,
+    SessionOptions, colours,
 };
 pub use site::{
     ClusterOptions, CredentialsOptions, OpenOptions, PlaceOptions, RestoreOptions, Shown, SiteCommand,

@@ -30,6 +30,9 @@ async fn main() -> ExitCode {
         Command::Site(command) => {
             return ended(commands::site::run(&command, &mut std::io::stdout()).await);
         }
+        Command::Import(ImportCommand::Sites(options)) => {
+            return ended(commands::import::sites::sites(&options).await);
+        }
         Command::Run(options) => run(*options).await,
         Command::Crds(options) => crds(&options),
         Command::Orphans(options) => return orphans(&options).await,

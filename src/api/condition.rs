@@ -27,6 +27,9 @@ pub mod kinds {
     pub const SNAPSHOT_READY: &str = "SnapshotReady";
     /// Present and `False` while the site is not as its Plan says although it works. Nothing else hangs on it.
     pub const PLAN_APPLIED: &str = "PlanApplied";
+    /// Present and `False` when the annotation `hostwright.dev/adopt` asks for another container than the site has: it
+    /// is ignored. Nothing else hangs on it.
+    pub const ADOPTED: &str = "Adopted";
     /// Present and `True` when a certificate was not renewed in time: nothing else hangs on it until its end.
     pub const CERTIFICATE_EXPIRING: &str = "CertificateExpiring";
     /// Every domain of the customer is set up. Nothing else hangs on it.
@@ -113,6 +116,8 @@ pub mod reasons {
     pub const RESTORING: &str = "Restoring";
     /// The Plan has a smaller disk, and a disk cannot shrink.
     pub const DISK_CANNOT_SHRINK: &str = "DiskCannotShrink";
+    /// The annotation `hostwright.dev/adopt` came too late: the site has a container.
+    pub const ADOPTION_IGNORED: &str = "AdoptionIgnored";
     /// The proxy should have renewed a certificate and has not.
     pub const RENEWAL_OVERDUE: &str = "RenewalOverdue";
     /// Some records break a rule or are in somebody's way; status.records names them.

@@ -46,7 +46,7 @@ pub const FINALIZER: &str = "hostwright.dev/outside";
 pub const PAUSED_ANNOTATION: &str = "hostwright.dev/paused";
 /// Annotation: a new value asks for one precise pass now.
 pub const RECONCILE_AT_ANNOTATION: &str = "hostwright.dev/reconcile-at";
-/// Annotation: the name of what exists outside and shall be taken over by the object.
+/// Annotation: what exists outside and shall be taken over by the object: the name of a zone, the number of a container.
 pub const ADOPT_ANNOTATION: &str = "hostwright.dev/adopt";
 /// Label: the site that a backup or a restore is of.
 pub const SITE_LABEL: &str = "hostwright.dev/site";

@@ -160,6 +160,9 @@ pub struct WordPressSiteStatus {
     /// When number, address and name were reserved.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reserved_at: Option<Time>,
+    /// The container existed before the object, which has taken it over: WordPress in it was installed by somebody else, and network and host name of the container are left as they were.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub adopted: bool,
     /// Node that the container was last seen on. Absent until it was seen with our mark.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 253))]

@@ -1,5 +1,8 @@
 //! `hostwright import`: a manifest for what exists outside, so that an object can take it over as it is.
 
+mod legacy;
+pub mod sites;
+
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::net::Ipv4Addr;
@@ -47,6 +50,9 @@ pub enum ImportError {
         /// What went wrong.
         message: String,
     },
+    /// The table of the older backend cannot be used.
+    #[error("{0}")]
+    Legacy(#[from] legacy::LegacyError),
     /// There is none.
     #[error(
         "Provider {provider} has no zone {zone}; look at its name there, and whether the credentials see it"

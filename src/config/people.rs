@@ -7,7 +7,7 @@ use clap::{Args, Subcommand};
 
 use super::ClusterOptions;
 use super::values::{self, Checked};
-use crate::domain::{ClusterId, DnsLabel};
+use crate::domain::{ClusterId, DnsLabel, Email};
 
 /// Settings of `plan`.
 #[derive(Debug, Clone, Args)]
@@ -44,6 +44,36 @@ pub struct PlanOptions {
 pub enum ImportCommand {
     /// A zone with its records, as a DnsZone that takes it over.
     Dnszone(ImportZoneOptions),
+    /// Containers that somebody else made and a proxy host leads to, as WordPressSites that take them over.
+    Sites(ImportSitesOptions),
+}
+
+/// Settings of `import sites`.
+#[derive(Debug, Clone, Args)]
+pub struct ImportSitesOptions {
+    /// Provider that runs the containers
+    #[arg(long, value_name = "NAME")]
+    pub provider: String,
+
+    /// Plan of all sites; without it each gets the one that fits its sizes best
+    #[arg(long, value_name = "NAME", value_parser = Checked(values::object_name))]
+    pub plan: Option<String>,
+
+    /// Namespace of the objects; left out of the manifests without it
+    #[arg(short = 'n', long, value_name = "NAME", value_parser = Checked(values::namespace))]
+    pub namespace: Option<DnsLabel>,
+
+    /// SQLite file of the older backend with its tables sites and domains; it is only read
+    #[arg(long, value_name = "FILE")]
+    pub legacy_database: Option<PathBuf>,
+
+    /// Mail address of the owner where the table does not tell one
+    #[arg(long, value_name = "ADDRESS")]
+    pub owner_email: Option<Email>,
+
+    /// How the cluster is seen.
+    #[command(flatten)]
+    pub session: SessionOptions,
 }
 
 /// Settings of `import dnszone`.

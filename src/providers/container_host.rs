@@ -144,10 +144,13 @@ pub struct Container {
     pub cores: u32,
     /// Size of its root disk.
     pub disk: Gib,
-    /// Its tags, network or start at boot are not what a container of ours is created with, so that
-    /// [`ContainerHost::configure`] would change them. The network is that of its own address: whether the address is
-    /// the right one, and the host name, are the caller's to compare. `false` for what carries no mark.
+    /// Its tags or start at boot are not what a container of ours is created with, so that
+    /// [`ContainerHost::configure`] would change them. The host name is the caller's to compare. `false` for what
+    /// carries no mark.
     pub deviates: bool,
+    /// The same of its network, as that of its own address: whether the address is the right one is the caller's to
+    /// compare.
+    pub network_deviates: bool,
     /// What it uses, if it runs.
     pub usage: Option<Usage>,
     /// Its place in the high-availability management, if it has one.
@@ -206,10 +209,10 @@ pub struct ContainerSpec {
 /// What a container shall be that exists: everything of a [`ContainerSpec`] that can be changed without a restart.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ContainerSettings {
-    /// Its host name.
-    pub hostname: DnsLabel,
-    /// Its static address.
-    pub address: Ipv4Addr,
+    /// Its host name; `None` leaves what it has.
+    pub hostname: Option<DnsLabel>,
+    /// Its static address, and with it the network that creation gives; `None` leaves the network as it is.
+    pub address: Option<Ipv4Addr>,
     /// Memory limit.
     pub memory: Mib,
     /// Swap.

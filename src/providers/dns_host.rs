@@ -101,6 +101,9 @@ pub enum RecordChange {
     Create(RecordSpec),
     /// Bring an existing record of ours to this.
     Update(Record, RecordSpec),
+    /// Take over a record without a mark: write ours into it, and bring it to this. Where records carry no marks it is
+    /// an update. `Conflict` when it carries another mark.
+    Adopt(Record, RecordSpec),
     /// Remove a record of ours.
     Delete(Record),
 }

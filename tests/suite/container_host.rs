@@ -220,6 +220,7 @@ async fn a_container_lives_from_create_to_destroy(version: PveVersion) {
         disk: Gib(20),
         swap: Mib(512),
         deviates: false,
+        network_deviates: false,
         usage: made.usage,
         high_availability: None,
     };

@@ -28,6 +28,7 @@ mod fence;
 mod installer;
 mod ispconfig_transcripts;
 mod leader;
+mod legacy;
 mod name_servers;
 mod npm_transcripts;
 mod proxmox;

@@ -103,7 +103,9 @@ fn take(observed: &mut Observed, outcome: &ChangeOutcome) {
     };
     let before = match &outcome.change {
         RecordChange::Create(_) => None,
-        RecordChange::Update(record, _) | RecordChange::Delete(record) => Some(&record.id),
+        RecordChange::Update(record, _) | RecordChange::Adopt(record, _) | RecordChange::Delete(record) => {
+            Some(&record.id)
+        }
     };
     match &outcome.result {
         Err(error) => {
@@ -152,7 +154,7 @@ pub(super) fn repair(action: &Action) -> Option<String> {
 fn words(change: &RecordChange) -> String {
     let (what, spec) = match change {
         RecordChange::Create(spec) => ("was missing", spec),
-        RecordChange::Update(_, spec) => ("was different", spec),
+        RecordChange::Update(_, spec) | RecordChange::Adopt(_, spec) => ("was different", spec),
         RecordChange::Delete(record) => ("was one too many", &record.spec),
     };
     let kind = spec.data.type_name();

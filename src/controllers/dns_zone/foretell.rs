@@ -165,7 +165,7 @@ fn record_words(change: &RecordChange, zone: Option<&Fqdn>) -> Difference {
         RecordChange::Delete(record) => {
             Difference::new(Sign::Remove, format!("record {}", full(&record.spec, zone)))
         }
-        RecordChange::Update(record, spec) => {
+        RecordChange::Update(record, spec) | RecordChange::Adopt(record, spec) => {
             let (old, name) = (&record.spec, short(spec, zone));
             let what = match (old.data == spec.data, old.ttl == spec.ttl) {
                 (true, true) => full(spec, zone),

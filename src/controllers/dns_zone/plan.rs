@@ -330,7 +330,9 @@ fn change(
     verdict.working(kinds::RECORDS_IN_SYNC, reasons::PROVISIONING, message);
     if !terms.abilities.marks {
         let made = changes.iter().filter_map(|(change, _)| match change {
-            RecordChange::Create(spec) | RecordChange::Update(_, spec) => Some(spec.digest()),
+            RecordChange::Create(spec) | RecordChange::Update(_, spec) | RecordChange::Adopt(_, spec) => {
+                Some(spec.digest())
+            }
             RecordChange::Delete(_) => None,
         });
         let made: BTreeSet<String> = made.collect();

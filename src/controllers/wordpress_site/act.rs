@@ -35,7 +35,8 @@ impl SiteKind {
             Action::Create(spec) => self.create(subject, &resolved, spec).await,
             Action::Install { node } => self.install(subject, &resolved, node).await,
             Action::DeleteSecret => self.delete_secret(subject).await,
-            Action::Start
+            Action::Adopt
+            | Action::Start
             | Action::Restart
             | Action::Configure(_)
             | Action::Grow(_)
@@ -56,11 +57,16 @@ impl SiteKind {
                 )
                 .await
             }
+            Action::AdoptRecord(zone, record, spec) => {
+                let adopt = RecordChange::Adopt(record.clone(), spec.clone());
+                change(&resolved, zone, adopt).await
+            }
             Action::DeleteRecord(zone, record) => {
                 change(&resolved, zone, RecordChange::Delete(record.clone())).await
             }
             Action::Domain(fqdn, step) => Ok(self.domain_step(subject, &resolved, fqdn, step).await),
             Action::RequestCertificate(_)
+            | Action::AdoptHost(_)
             | Action::CreateHost(_)
             | Action::UpdateHost(..)
             | Action::EnableHost(_)
@@ -214,6 +220,10 @@ async fn container(subject: &SiteSubject, resolved: &Resolved, action: &Action) 
             .stop(id)
             .await?
             .map_or_else(changed, |task| started(TaskOperation::Stop, task)),
+        Action::Adopt => {
+            host.adopt(id, owner).await?;
+            changed()
+        }
         Action::Restart => started(TaskOperation::Restart, host.restart(id, owner).await?),
         Action::Configure(settings) => {
             host.configure(id, owner, settings).await?;
@@ -269,6 +279,10 @@ async fn proxy(resolved: &Resolved, action: &Action) -> Acted {
         }
         Action::CreateHost(spec) => Done::Host(proxy.create_host(spec, owner).await?),
         Action::UpdateHost(id, spec) => Done::Host(proxy.update_host(*id, spec, owner).await?),
+        Action::AdoptHost(id) => {
+            proxy.adopt_host(*id, owner).await?;
+            Done::ProxyChanged
+        }
         Action::EnableHost(id) => {
             proxy.set_enabled(*id, true, owner).await?;
             Done::ProxyChanged
@@ -294,6 +308,7 @@ async fn proxy(resolved: &Resolved, action: &Action) -> Acted {
 pub(super) fn repair(action: &Action) -> Option<String> {
     Some(match action {
         Action::Create(_) => "the container was gone".to_owned(),
+        Action::Adopt => "the container's mark was gone".to_owned(),
         Action::Start => "the container was stopped".to_owned(),
         Action::Stop => "the container was started".to_owned(),
         Action::Configure(_) => "the container's settings".to_owned(),

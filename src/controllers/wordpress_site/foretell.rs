@@ -79,8 +79,43 @@ impl Foretell for SiteKind {
     }
 }
 
+/// One part of a site that is taken over; `None` for what is only looked at.
+fn taken_over(kind: &str, terms: &Terms, reservation: &Reservation) -> Option<Difference> {
+    let (vmid, address, host) = (reservation.vmid, reservation.address, &reservation.host);
+    let (sign, what) = match kind {
+        kinds::CONTAINER_READY => (
+            Sign::Alter,
+            format!("container {vmid} at {address}: taken over as it is"),
+        ),
+        kinds::NAME_READY => (
+            Sign::Alter,
+            format!(
+                "{}: taken over, or made if it is missing",
+                record_words(&terms.record(host))
+            ),
+        ),
+        kinds::CERTIFICATE_READY => (
+            Sign::Add,
+            format!("{}, if it is missing", certificate_words(host)),
+        ),
+        kinds::PROXY_READY => (
+            Sign::Alter,
+            format!("proxy host {host} to {address}:{WEB_PORT}: taken over, or made if it is missing"),
+        ),
+        kinds::SNAPSHOT_READY => (
+            Sign::Add,
+            format!("snapshot {INITIAL_SNAPSHOT}, if it is missing"),
+        ),
+        _ => return None,
+    };
+    Some(Difference::new(sign, what))
+}
+
 /// One part of a site that is still to be made; `None` for what is only looked at.
 fn part_words(kind: &str, terms: &Terms, reservation: &Reservation) -> Option<Difference> {
+    if reservation.adopted {
+        return taken_over(kind, terms, reservation);
+    }
     let host = &reservation.host;
     let what = match kind {
         kinds::CONTAINER_READY => {
@@ -198,6 +233,9 @@ fn words(action: &Action) -> Difference {
                 spec.id, spec.address, spec.node, spec.cores, spec.memory, spec.disk
             ),
         ),
+        Action::Adopt => (Sign::Alter, "container: taken over".to_owned()),
+        Action::AdoptRecord(_, _, spec) => (Sign::Alter, format!("{}: taken over", record_words(spec))),
+        Action::AdoptHost(id) => (Sign::Alter, format!("proxy host {}: taken over", id.0)),
         Action::Start => (Sign::Alter, "container: started".to_owned()),
         Action::Restart => (Sign::Alter, "container: restarted".to_owned()),
         Action::Configure(settings) => (

@@ -4,6 +4,7 @@
 //! `report` writes the status (pure). `site` and `verdict` are the words they share.
 
 mod act;
+mod adopt;
 mod domains;
 mod foretell;
 mod observe;
@@ -40,6 +41,7 @@ use crate::providers::ProviderError;
 use crate::providers::fence::Fence;
 use crate::runtime::metrics::{Kind as MetricKind, Metrics};
 
+pub use plan::adopt::{label_below, leading_to};
 use site::{Action, Done, Observed, Reservation};
 use verdict::Verdict;
 

@@ -7,7 +7,7 @@ use futures::future::{join, join_all};
 use kube::ResourceExt;
 
 use super::plan::{
-    domains_outlook, is_calm, is_made, only_a_place_awaited, only_install_awaited, only_snapshot_missing,
+    adopt, domains_outlook, is_calm, is_made, only_a_place_awaited, only_install_awaited, only_snapshot_missing,
     restart_begun, restart_due, sizes_agree,
 };
 use super::resolve::{Backends, Resolved};
@@ -85,8 +85,11 @@ impl SiteKind {
 
     /// What is needed to reserve.
     async fn look_around(&self, subject: &SiteSubject, resolved: &Resolved, known: &mut Observed) {
-        if !known.vacancy.is_unread() {
+        if !known.vacancy.is_unread() || !known.prospect.is_unread() {
             return;
+        }
+        if resolved.terms.adopt.is_some() {
+            return self.look_at_prospect(subject, resolved, known).await;
         }
         let Backends { compute, .. } = &resolved.backends;
         known.survey = compute.survey(CHOICE_AGE).await.into();
@@ -129,7 +132,11 @@ impl SiteKind {
     }
 
     /// Candidates for the name in order, until one is free.
-    async fn names(&self, uid: &str, resolved: &Resolved) -> Result<Vec<NameCheck>, ProviderError> {
+    pub(super) async fn names(
+        &self,
+        uid: &str,
+        resolved: &Resolved,
+    ) -> Result<Vec<NameCheck>, ProviderError> {
         let terms = &resolved.terms;
         let mut labels = vec![terms.label.clone()];
         if !terms.label_is_fixed {
@@ -258,7 +265,7 @@ impl SiteKind {
             }
             return;
         }
-        if known.install.is_unread() && ours.running {
+        if known.install.is_unread() && ours.running && !reservation.adopted {
             let target = InstallTarget {
                 owner: resolved.terms.owner.clone(),
                 container: ours.id,
@@ -293,8 +300,10 @@ impl SiteKind {
             kinds::PROXY_READY,
             kinds::INSTALL_READY,
         ];
+        let needed = |kind: &&&str| !(reservation.adopted && **kind == kinds::INSTALL_READY);
         if before
             .iter()
+            .filter(needed)
             .all(|kind| is_true(&subject.status.conditions, kind))
         {
             let shown = resolved.terms.wishes.served() == Served::Site || !is_made(&subject.status);
@@ -346,6 +355,7 @@ fn is_as_asked(subject: &SiteSubject, terms: &Terms) -> bool {
     subject.status.observed_generation == subject.object.metadata.generation
         && sizes_agree(&subject.status, terms)
         && restart_due(&subject.status, terms).is_none()
+        && adopt::is_said(&subject.status, terms)
 }
 
 /// What has become of the tasks in the status.

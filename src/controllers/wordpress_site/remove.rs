@@ -12,6 +12,7 @@ use crate::controllers::fact::Fact;
 use crate::controllers::judgement::Block;
 use crate::controllers::runner::{Next, Plan};
 use crate::providers::container_host::{Container, TaskState};
+use crate::providers::reverse_proxy::ProxyHost;
 use crate::providers::{ErrorKind, ProviderError};
 
 /// The plan for a site that shall be gone.
@@ -300,6 +301,11 @@ fn remove_certificate<'a>(
     let Fact::Known(survey) = &observed.proxy else {
         return Ok(Step::Unread);
     };
+    let served = |host: &ProxyHost| host.spec.domains.contains(&reservation.host);
+    if reservation.adopted && survey.hosts.iter().any(served) {
+        // Our own are gone, so that the name and all that is for it have stayed somebody else's.
+        return Ok(Step::Absent);
+    }
     let in_use = |id| survey.hosts.iter().any(|host| host.spec.certificate == Some(id));
     let actions: Vec<Action> = own_certificates(survey, &reservation.host)
         .filter(|id| !in_use(*id))

@@ -42,6 +42,7 @@ pub fn status(
     status.restarted_at = verdict.restarted_at.clone();
     if verdict.choose_again {
         (status.vmid, status.private_ip, status.reserved_at) = (None, None, None);
+        status.adopted = false;
     }
     if verdict.make_anew {
         // The reservation is kept: the new container gets number, address and name of the lost one.
@@ -62,7 +63,7 @@ pub fn status(
             Err(error) => verdict.failed(part_of(action), error),
         }
     }
-    if verdict.is_good(kinds::INSTALL_READY) && status.credentials_secret.is_none() {
+    if verdict.is_good(kinds::INSTALL_READY) && status.credentials_secret.is_none() && !status.adopted {
         // A golden template installs by itself, and an answer may have been lost: the passwords lie there all the same.
         status.credentials_secret = Some(super::secret::name_of(&subject.object));
     }
@@ -115,10 +116,14 @@ fn take(
 /// The part that an action is for.
 pub(super) fn part_of(action: &Action) -> &'static str {
     match action {
-        Action::CreateRecord(..) | Action::UpdateRecord(..) | Action::DeleteRecord(..) => kinds::NAME_READY,
+        Action::CreateRecord(..)
+        | Action::UpdateRecord(..)
+        | Action::AdoptRecord(..)
+        | Action::DeleteRecord(..) => kinds::NAME_READY,
         Action::RequestCertificate(_) | Action::DeleteCertificate(_) => kinds::CERTIFICATE_READY,
         Action::CreateHost(_)
         | Action::UpdateHost(..)
+        | Action::AdoptHost(_)
         | Action::EnableHost(_)
         | Action::DisableHost(_)
         | Action::DeleteHost(_) => kinds::PROXY_READY,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use super::site::{Action, Reservation, Terms, Vacancy};
+use super::site::{Action, NameCheck, Reservation, Terms, Vacancy};
 use crate::api::condition::reasons;
 use crate::controllers::judgement::Block;
 use crate::domain::Mib;
@@ -16,7 +16,7 @@ pub fn choose(terms: &Terms, vacancy: &Vacancy, survey: &Survey, now: Timestamp)
         .names
         .iter()
         .find(|name| name.obstacle.is_none())
-        .ok_or_else(|| name_block(terms, vacancy))?;
+        .ok_or_else(|| name_block(terms, &vacancy.names))?;
     fits(terms, survey)?;
     let (vmid, address) = match &vacancy.orphan {
         // The status was lost, the container was not: take it up again.
@@ -38,12 +38,12 @@ pub fn choose(terms: &Terms, vacancy: &Vacancy, survey: &Survey, now: Timestamp)
         vmid,
         address,
         since: now,
+        adopted: false,
     }))
 }
 
-fn name_block(terms: &Terms, vacancy: &Vacancy) -> Block {
-    let tried: Vec<String> = vacancy
-        .names
+pub(super) fn name_block(terms: &Terms, names: &[NameCheck]) -> Block {
+    let tried: Vec<String> = names
         .iter()
         .filter_map(|name| {
             name.obstacle
@@ -101,7 +101,7 @@ fn free_address(terms: &Terms, vacancy: &Vacancy) -> Result<std::net::Ipv4Addr, 
 }
 
 /// Whether any node could ever hold the container.
-fn fits(terms: &Terms, survey: &Survey) -> Result<(), Block> {
+pub(super) fn fits(terms: &Terms, survey: &Survey) -> Result<(), Block> {
     if survey.nodes.is_empty() || survey.nodes.values().any(|node| holds(terms, node)) {
         return Ok(());
     }

@@ -8,7 +8,7 @@ use kube::runtime::reflector::ObjectRef;
 use super::site::{Terms, Wishes};
 use super::{SiteKind, SiteSubject};
 use crate::api::condition::reasons;
-use crate::api::{SiteProviders, SiteResources, WordPressPlan, WordPressSiteSpec};
+use crate::api::{ADOPT_ANNOTATION, SiteProviders, SiteResources, WordPressPlan, WordPressSiteSpec};
 use crate::controllers::connections::{Compute, Dns, Proxy, Refusal};
 use crate::domain::{DnsLabel, Email, Fqdn, OwnerMark};
 
@@ -160,6 +160,7 @@ impl SiteKind {
             public_address: backends.proxy.public_address,
             dns_ttl: backends.dns.ttl,
             dns_proxied: backends.dns.proxied,
+            adopt: subject.object.annotations().get(ADOPT_ANNOTATION).cloned(),
             wishes: source.wishes,
         })
     }

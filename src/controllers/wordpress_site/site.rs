@@ -12,6 +12,7 @@ use super::domains::{DomainDone, DomainStep, Domains};
 use crate::api::{Power, Recovery, SiteProviders, SiteResources, SiteTask, Suspension, WordPressSiteStatus};
 use crate::controllers::connections::Refusal;
 use crate::controllers::fact::Fact;
+use crate::controllers::judgement::Block;
 use crate::controllers::ledger::Taken;
 use crate::domain::{AddressPool, DnsLabel, Email, Fqdn, Gib, OwnerMark, Vmid, VmidRange};
 use crate::providers::container_host::{
@@ -57,6 +58,8 @@ pub struct Terms {
     pub dns_ttl: u32,
     /// Its record goes through the DNS vendor's proxy.
     pub dns_proxied: bool,
+    /// What the annotation asks to take over, as it was written.
+    pub adopt: Option<String>,
     /// What is asked of it once it is made.
     pub wishes: Wishes,
 }
@@ -180,6 +183,8 @@ pub struct Reservation {
     pub address: Ipv4Addr,
     /// When it was reserved.
     pub since: Timestamp,
+    /// The container existed before and is taken over.
+    pub adopted: bool,
 }
 
 impl Reservation {
@@ -191,6 +196,7 @@ impl Reservation {
             vmid: Vmid::try_from(i64::from(status.vmid?)).ok()?,
             address: status.private_ip.as_deref()?.parse().ok()?,
             since: status.reserved_at.as_ref()?.0,
+            adopted: status.adopted,
         })
     }
 
@@ -203,6 +209,7 @@ impl Reservation {
         status.vmid = i32::try_from(self.vmid.get()).ok();
         status.private_ip = Some(self.address.to_string());
         status.reserved_at = Some(Time(self.since));
+        status.adopted = self.adopted;
         status.resources = Some(terms.sizes);
         status.providers = Some(terms.providers.clone());
     }
@@ -254,6 +261,39 @@ pub struct Vacancy {
     pub turn: Option<OwnedMutexGuard<()>>,
 }
 
+/// What was found of a container that shall be taken over.
+#[derive(Debug)]
+pub struct Prospect {
+    /// What other sites hold.
+    pub taken: Taken,
+    /// The number is that of a virtual machine.
+    pub machine: bool,
+    /// The container of that number.
+    pub container: Option<Container>,
+    /// The name under which visitors reach it and all that has the name, `None` when no host of the proxy leads to it;
+    /// or why it cannot be told.
+    pub name: Result<Option<NameFound>, Block>,
+    /// Without such a name: candidates as for a new site, looked at in order until one was free.
+    pub names: Vec<NameCheck>,
+    /// Keeps other passes from reserving until this one has.
+    pub turn: Option<OwnedMutexGuard<()>>,
+}
+
+/// A name and all that has it.
+#[derive(Debug, Clone)]
+pub struct NameFound {
+    /// The label.
+    pub label: DnsLabel,
+    /// The whole name.
+    pub host: Fqdn,
+    /// Another site has it.
+    pub taken: bool,
+    /// Its records.
+    pub records: Vec<Record>,
+    /// Its hosts and certificates.
+    pub proxy: ProxySurvey,
+}
+
 /// Everything that is known of a site in one pass.
 #[derive(Debug, Default)]
 pub struct Observed {
@@ -275,6 +315,8 @@ pub struct Observed {
     pub queued: bool,
     /// What is needed to reserve.
     pub vacancy: Fact<Vacancy>,
+    /// What is needed to reserve what is taken over.
+    pub prospect: Fact<Prospect>,
     /// The cluster.
     pub survey: Fact<Arc<Survey>>,
     /// The tasks in the status.
@@ -325,6 +367,12 @@ pub enum Action {
     Reserve(Reservation),
     /// Create the container.
     Create(ContainerSpec),
+    /// Take over the container: write our mark into it.
+    Adopt,
+    /// Take over a record: write our mark into it.
+    AdoptRecord(ZoneId, Record, RecordSpec),
+    /// Take over a proxy host: write our mark into it.
+    AdoptHost(ProxyHostId),
     /// Start it.
     Start,
     /// Restart it.

@@ -138,6 +138,18 @@ fn plan(
             // The comment is sent with every update: a record that was adopted gets its mark that way.
             Ok(Planned::Send(Step::Patch(seen.id.clone(), wanted, body)))
         }
+        RecordChange::Adopt(seen, spec) => {
+            if seen.mark.is_some() {
+                return plan(
+                    &RecordChange::Update(seen.clone(), spec.clone()),
+                    zone_name,
+                    owner,
+                );
+            }
+            writable(spec, zone_name)?;
+            let body = body_of(Some(&seen.id), spec, owner)?;
+            Ok(Planned::Send(Step::Patch(seen.id.clone(), canonical(spec), body)))
+        }
         RecordChange::Delete(seen) => {
             ours(seen, owner)?;
             Ok(Planned::Send(Step::Delete(seen.id.clone())))

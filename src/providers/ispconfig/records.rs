@@ -126,8 +126,10 @@ fn step(change: &RecordChange, owner: &OwnerMark) -> Result<Step, ProviderError>
     };
     match change {
         RecordChange::Create(spec) => Ok(Step::Add(canonical(spec), content(spec)?)),
-        RecordChange::Update(seen, spec) => {
-            owned(seen)?;
+        RecordChange::Update(seen, spec) | RecordChange::Adopt(seen, spec) => {
+            if seen.mark.is_some() || matches!(change, RecordChange::Update(..)) {
+                owned(seen)?;
+            }
             let (spec, columns) = (canonical(spec), content(spec)?);
             Ok(match seen.spec == spec {
                 true => Step::Nothing(seen.clone()),

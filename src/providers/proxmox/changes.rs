@@ -45,17 +45,21 @@ impl Proxmox {
         (!self.untaggable().contains(&id)).then_some(tags)
     }
 
-    /// Whether a container of ours has other tags, another network or another start at boot than creation gives it.
-    /// What carries no mark does not deviate, for nothing is known of what it should be.
+    /// Whether a container of ours has other tags or another start at boot than creation gives it. What carries no mark
+    /// does not deviate, for nothing is known of what it should be.
     pub(super) fn deviates(&self, id: Vmid, config: &GuestConfig) -> bool {
-        let Some(owner) = config.mark() else {
-            return false;
-        };
+        config
+            .mark()
+            .is_some_and(|owner| !starts_at_boot(config) || self.tags_to_set(id, config, &owner).is_some())
+    }
+
+    /// Whether a container of ours has another network than creation gives it.
+    pub(super) fn network_deviates(&self, config: &GuestConfig) -> bool {
         let interface = config.text(INTERFACE).unwrap_or_default();
         let right = config
             .address(INTERFACE)
             .is_some_and(|address| merged_interface(interface, &self.interface(address)).is_none());
-        !right || !starts_at_boot(config) || self.tags_to_set(id, config, &owner).is_some()
+        config.mark().is_some() && !right
     }
 
     pub(super) async fn begin_restart(&self, id: Vmid, owner: &OwnerMark) -> Result<TaskId, ProviderError> {
@@ -122,12 +126,14 @@ impl Proxmox {
                 lines.insert(key, wanted.to_string());
             }
         }
-        let hostname = settings.hostname.to_string();
-        if config.text("hostname") != Some(hostname.as_str()) {
-            lines.insert("hostname", hostname);
+        if let Some(hostname) = &settings.hostname
+            && config.text("hostname") != Some(hostname.as_str())
+        {
+            lines.insert("hostname", hostname.to_string());
         }
         let interface = config.text(INTERFACE).unwrap_or_default();
-        if let Some(interface) = merged_interface(interface, &self.interface(settings.address)) {
+        let wanted = settings.address.map(|address| self.interface(address));
+        if let Some(interface) = wanted.and_then(|wanted| merged_interface(interface, &wanted)) {
             lines.insert(INTERFACE, interface);
         }
         if !starts_at_boot(config) {

@@ -142,6 +142,7 @@ impl Proxmox {
                 memory: Mib(config.number("memory").unwrap_or(MEMORY_DEFAULT)),
                 swap: Mib(config.number("swap").unwrap_or(MEMORY_DEFAULT)),
                 deviates: self.deviates(id, &config),
+                network_deviates: self.network_deviates(&config),
                 cores: config.number("cores").or(processors).unwrap_or_default(),
                 disk: config.disk(),
                 usage: status.usage(),

@@ -1,6 +1,7 @@
 //! The commands for people, as the built program on the real API server.
 
 mod import;
+mod import_sites;
 mod life;
 mod plan;
 

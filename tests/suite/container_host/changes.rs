@@ -12,8 +12,8 @@ pub const INITIAL: &str = "initial";
 pub fn settings() -> ContainerSettings {
     let spec = spec();
     ContainerSettings {
-        hostname: spec.hostname,
-        address: spec.address,
+        hostname: Some(spec.hostname),
+        address: Some(spec.address),
         memory: spec.memory,
         swap: spec.swap,
         cores: spec.cores,
@@ -22,8 +22,8 @@ pub fn settings() -> ContainerSettings {
 
 pub fn larger() -> ContainerSettings {
     ContainerSettings {
-        hostname: "store".parse().unwrap(),
-        address: ip(21),
+        hostname: Some("store".parse().unwrap()),
+        address: Some(ip(21)),
         memory: Mib(4096),
         swap: Mib(0),
         cores: 4,
@@ -187,10 +187,19 @@ pub async fn what_people_added_stays_and_what_they_broke_is_repaired(version: Pv
     ];
     for (key, value) in broken {
         scene.sim.set_config(907, key, value.as_deref());
-        assert!(scene.there().await.deviates, "{key} {value:?}");
+        let seen = scene.there().await;
+        let network = key == "net0";
+        assert_eq!(
+            (seen.deviates, seen.network_deviates),
+            (!network, network),
+            "{key} {value:?}"
+        );
         scene.configured(&settings()).await;
         let repaired = scene.there().await;
-        assert!(!repaired.deviates, "{key} {value:?}");
+        assert!(
+            !repaired.deviates && !repaired.network_deviates,
+            "{key} {value:?}"
+        );
         assert_eq!(repaired.address, Some(ip(20)));
         assert_eq!(scene.line("net0"), net, "{key} {value:?}");
     }
@@ -200,7 +209,20 @@ pub async fn what_people_added_stays_and_what_they_broke_is_repaired(version: Pv
         .sim
         .set_config(907, "net0", Some(&net.replace("10.0.0.20/", "10.0.0.77/")));
     let seen = scene.there().await;
-    assert_eq!((seen.address, seen.deviates), (Some(ip(77)), false));
+    assert_eq!((seen.address, seen.network_deviates), (Some(ip(77)), false));
+    // Neither its network nor its name are touched unless they are asked for.
+    let left = ContainerSettings {
+        hostname: None,
+        address: None,
+        ..larger()
+    };
+    scene
+        .sim
+        .set_config(907, "net0", Some(&net.replace("bridge=vmbr0", "bridge=vmbr9")));
+    let before = (scene.line("net0"), scene.line("hostname"));
+    scene.configured(&left).await;
+    assert_eq!((scene.line("net0"), scene.line("hostname")), before);
+    assert_eq!(scene.there().await.memory, Mib(4096));
 }
 
 /// Changes the configuration once, right after it was read.

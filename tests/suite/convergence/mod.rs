@@ -6,6 +6,7 @@
 //!
 //! `living` is what differs between kinds, `sites` and `zones` are the kinds; the rest knows none.
 
+mod adoptions;
 mod gate;
 mod life;
 mod living;
@@ -18,6 +19,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use adoptions::Adoptions;
 use life::{Case, Mishap, Road, Story, live};
 use living::Living;
 use place::Place;
@@ -57,6 +59,12 @@ async fn whatever_is_killed_while_tasks_run_the_end_is_the_same() {
     // They wait most of the time.
     let slow = Sites(Tale::Plain);
     converge("slow", slow, SLOW, 6, writes_and_their_beginnings).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whatever_is_killed_or_lost_a_container_is_taken_over() {
+    let points = every_point_of_the_creation;
+    converge("adoption", Adoptions, Duration::ZERO, 4, points).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -185,6 +193,14 @@ fn every_point(story: &Story) -> Vec<Case> {
         &mishaps(story.create.iter(), &cuts),
         &mishaps(story.change.iter(), &cuts),
     )
+}
+
+/// Every point of the creation with every trouble.
+fn every_point_of_the_creation(story: &Story) -> Vec<Case> {
+    let create = mishaps(story.create.iter(), &[Trouble::Crash, Trouble::Lose]);
+    let writes = story.create.iter().filter(|point| point.is_write());
+    let cuts = mishaps(writes, &[Trouble::Hold, Trouble::Crash]);
+    lives([&create, &[], &[]], &cuts, &[])
 }
 
 /// Every point of the change with every trouble: the rest is lived elsewhere.

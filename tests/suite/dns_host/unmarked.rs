@@ -87,7 +87,7 @@ fn settled(change: &RecordChange, seen: &[Record]) -> Option<Outcome> {
                 Err(ProviderError::new(ErrorKind::Conflict, message))
             })
         }
-        RecordChange::Update(before, spec) => {
+        RecordChange::Update(before, spec) | RecordChange::Adopt(before, spec) => {
             let now = seen.iter().find(|record| record.id == before.id)?;
             (now.spec == *spec && now.mark.is_some()).then(|| Ok(Some(now.clone())))
         }

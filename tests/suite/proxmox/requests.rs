@@ -144,8 +144,8 @@ async fn drive(server: &Scripted) {
 async fn change(client: &dyn ContainerHost) {
     let running = client.container(id()).await.unwrap().unwrap().running;
     let settings = ContainerSettings {
-        hostname: "store".parse().unwrap(),
-        address: std::net::Ipv4Addr::new(10, 0, 0, 11),
+        hostname: Some("store".parse().unwrap()),
+        address: Some(std::net::Ipv4Addr::new(10, 0, 0, 11)),
         memory: Mib(4096),
         swap: Mib(0),
         cores: 4,

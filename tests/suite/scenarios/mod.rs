@@ -1,6 +1,7 @@
 //! What happens to sites when something is missing, in the way, broken, paused or taken away: on the real API
 //! server, with all back-ends simulated.
 
+mod adoption;
 mod asked_passes;
 mod conflicts;
 mod crowd;

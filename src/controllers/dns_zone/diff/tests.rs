@@ -370,7 +370,7 @@ fn apply(zone: &mut Vec<Record>, change: &RecordChange, next: usize) {
             }
             zone.push(record(format!("o-new-{next}"), spec.clone()));
         }
-        RecordChange::Update(seen, spec) => {
+        RecordChange::Update(seen, spec) | RecordChange::Adopt(seen, spec) => {
             assert!(is_ours(seen), "{seen:?} is foreign");
             assert_eq!(seen.spec.data.kind(), spec.data.kind());
             let at = zone.iter().position(|record| record == seen).unwrap();

@@ -203,7 +203,7 @@ fn line(action: &Action) -> String {
         Action::Change(_, changes) => {
             let line = |change: &RecordChange| match change {
                 RecordChange::Create(spec) => format!("+{}", spec_line(spec)),
-                RecordChange::Update(seen, _) => format!("~{}", seen.id.0),
+                RecordChange::Update(seen, _) | RecordChange::Adopt(seen, _) => format!("~{}", seen.id.0),
                 RecordChange::Delete(seen) => format!("-{}", seen.id.0),
             };
             let lines: Vec<String> = changes.iter().map(|(change, _)| line(change)).collect();

@@ -288,7 +288,7 @@ impl World {
     fn change_one(&mut self, change: &RecordChange) -> Option<Record> {
         let (before, spec) = match change {
             RecordChange::Create(spec) => (None, Some(spec)),
-            RecordChange::Update(seen, spec) => (Some(seen), Some(spec)),
+            RecordChange::Update(seen, spec) | RecordChange::Adopt(seen, spec) => (Some(seen), Some(spec)),
             RecordChange::Delete(seen) => (Some(seen), None),
         };
         let id = match before {

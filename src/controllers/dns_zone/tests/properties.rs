@@ -48,7 +48,7 @@ pub(super) fn faults_of(plan: &ZonePlan, status: &DnsZoneStatus, observed: &Obse
                     RecordChange::Create(spec) => {
                         terms.abilities.marks || status.creating.contains(&spec.digest())
                     }
-                    RecordChange::Update(seen, spec) => {
+                    RecordChange::Update(seen, spec) | RecordChange::Adopt(seen, spec) => {
                         let intended = terms.abilities.marks || status.creating.contains(&spec.digest());
                         intended && proven(seen)
                     }

@@ -23,7 +23,13 @@ pub(super) fn create(
     reservation: &Reservation,
     observed: &Observed,
 ) -> SitePlan {
-    if status.node.is_some() && terms.wishes.recovery == Recovery::Recreate && !unfit_to_recover(observed) {
+    if status.node.is_none() && reservation.adopted {
+        // Gone before it was taken over: the next look says so.
+        verdict.choose_again = true;
+        return wait(verdict, Next::Again { persist: false });
+    }
+    let may_recreate = terms.wishes.recovery == Recovery::Recreate && !reservation.adopted;
+    if status.node.is_some() && may_recreate && !unfit_to_recover(observed) {
         return anew(verdict);
     }
     if status.node.is_some() {

@@ -26,7 +26,10 @@ pub(super) fn finish(
         kinds::PROXY_READY,
         kinds::INSTALL_READY,
     ];
-    let all_before = before_page.iter().all(|kind| verdict.is_good(kind));
+    let all_before = before_page
+        .iter()
+        .filter(|kind| !(status.adopted && **kind == kinds::INSTALL_READY))
+        .all(|kind| verdict.is_good(kind));
     let shown = verdict.parts.iter().any(|part| part.kind == kinds::PAGE_READY);
     if !all_before || !actions.is_empty() {
         // A part that was good before does not count while those below it are being repaired.
@@ -51,6 +54,12 @@ pub(super) fn finish(
         Fact::Unread => return wait(verdict, Next::Again { persist: false }),
         Fact::Unknown(error) => return failed(verdict, kinds::PAGE_READY, error),
         Fact::Known(Page::WordPress) => {
+            if status.adopted && !verdict.is_good(kinds::INSTALL_READY) {
+                verdict.good(
+                    kinds::INSTALL_READY,
+                    "WordPress was there before and was taken over.",
+                );
+            }
             verdict.good(kinds::PAGE_READY, "WordPress answers through the proxy.")
         }
         Fact::Known(Page::Installer) => {
@@ -161,7 +170,7 @@ pub fn only_install_awaited(status: &WordPressSiteStatus) -> bool {
         kinds::CERTIFICATE_READY,
         kinds::PROXY_READY,
     ];
-    !good(kinds::INSTALL_READY) && before.into_iter().all(good) && status.tasks.is_empty()
+    !good(kinds::INSTALL_READY) && !status.adopted && before.into_iter().all(good) && status.tasks.is_empty()
 }
 
 /// Whether a status says that all parts but the snapshot were good at the end of the last pass.

@@ -19,7 +19,8 @@ pub(super) fn install(
     observed: &Observed,
     actions: &mut Vec<Action>,
 ) {
-    if verdict.is_good(kinds::INSTALL_READY) {
+    // What was taken over was installed by somebody else: its page tells.
+    if verdict.is_good(kinds::INSTALL_READY) || status.adopted {
         return;
     }
     let begin = Action::Install {

@@ -1,8 +1,9 @@
 //! What to do for a site that shall exist. Pure and total: the same input gives the same plan.
 //!
-//! Each part of a site has a file: the container, the installation in it, the name, certificate and proxy host,
+//! What is taken over instead of made is in `adopt`. Each part of a site has a file: the container, the installation in it, the name, certificate and proxy host,
 //! and what comes when all stand. What is asked of a site later has files too: its sizes, a restart, and its rest.
 
+pub mod adopt;
 mod container;
 mod domains;
 mod finish;
@@ -186,6 +187,9 @@ fn settled(mut verdict: Verdict, status: &WordPressSiteStatus, steady: &Steady, 
 }
 
 fn reservation_of(mut verdict: Verdict, terms: &Terms, observed: &Observed, now: Timestamp) -> SitePlan {
+    if terms.adopt.is_some() {
+        return adopt::reservation(verdict, terms, observed, now);
+    }
     let (vacancy, survey) = match (&observed.vacancy, &observed.survey) {
         (Fact::Unknown(error), _) | (_, Fact::Unknown(error)) => {
             return failed(verdict, kinds::CONTAINER_READY, error);
@@ -284,12 +288,16 @@ fn present(
     now: Timestamp,
 ) -> SitePlan {
     if container.mark.as_ref() != Some(&terms.owner) {
+        if adopt::may_take(status, terms, reservation, container) {
+            return adopt::take(verdict, container);
+        }
         return container::not_ours(verdict, status, container, observed);
     }
     verdict.node = Some(container.node.clone());
     verdict.resources = Some(sizes::given(status, terms, container));
     verdict.usage = usage::noted(status.usage.as_ref(), container.usage.as_ref(), now);
     sizes::say(&mut verdict, terms, container);
+    adopt::say(&mut verdict, terms, reservation);
     let made = is_made(status);
     if let (true, Some(rest)) = (made, terms.wishes.rest()) {
         return rest::rest(
@@ -326,6 +334,12 @@ fn present(
             Ok(verdict) => verdict,
             Err(plan) => return *plan,
         };
+    }
+    if reservation.adopted && !made {
+        adopt::outside(&mut verdict, terms, reservation, observed, &mut actions);
+        if !actions.is_empty() {
+            return finish::finish(verdict, status, observed, actions);
+        }
     }
     install::install(&mut verdict, status, container, observed, &mut actions);
     name::name(&mut verdict, terms, &reservation.host, observed, &mut actions);

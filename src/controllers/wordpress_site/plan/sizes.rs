@@ -103,8 +103,7 @@ pub(super) fn apply(
         cores: container.cores,
         ..wanted.clone()
     };
-    let differs = wanted != as_it_is
-        || ((container.deviates || container.hostname != wanted.hostname.as_str()) && !observed.configured);
+    let differs = wanted != as_it_is || (deviates(reservation, container, &wanted) && !observed.configured);
     if differs {
         actions.push(Action::Configure(wanted));
     }
@@ -114,10 +113,20 @@ pub(super) fn apply(
     }
 }
 
+/// What somebody else had set up stays reachable as it is: network and host name of a container that was taken over are
+/// its own.
+fn deviates(reservation: &Reservation, container: &Container, wanted: &ContainerSettings) -> bool {
+    let named = wanted
+        .hostname
+        .as_ref()
+        .is_none_or(|hostname| container.hostname == hostname.as_str());
+    container.deviates || !named || (container.network_deviates && !reservation.adopted)
+}
+
 fn settings(terms: &Terms, reservation: &Reservation) -> ContainerSettings {
     ContainerSettings {
-        hostname: reservation.label.clone(),
-        address: reservation.address,
+        hostname: (!reservation.adopted).then(|| reservation.label.clone()),
+        address: (!reservation.adopted).then_some(reservation.address),
         memory: Mib(positive(terms.sizes.memory_mib)),
         swap: Mib(positive(terms.sizes.swap_mib)),
         cores: positive(terms.sizes.cores),

@@ -2,6 +2,7 @@
 
 #![allow(clippy::too_many_lines, reason = "a table is as long as it has rows")]
 
+mod adopting;
 mod containers;
 mod day_two;
 mod domains;
@@ -101,6 +102,7 @@ fn terms() -> Terms {
         public_address: Ipv4Addr::new(203, 0, 113, 7),
         dns_ttl: 300,
         dns_proxied: false,
+        adopt: None,
         wishes: Wishes::default(),
     }
 }
@@ -112,6 +114,7 @@ fn reservation() -> Reservation {
         vmid: vmid(500),
         address: ip(10),
         since: now(),
+        adopted: false,
     }
 }
 
@@ -129,6 +132,7 @@ fn container() -> Container {
         disk: Gib(20),
         swap: Mib(512),
         deviates: false,
+        network_deviates: false,
         usage: None,
         high_availability: None,
     }
@@ -316,6 +320,9 @@ fn line(action: &Action) -> String {
     match action {
         Action::Reserve(r) => format!("reserve {} {} {}", r.vmid, r.address, r.host),
         Action::Create(spec) => format!("create {} on {}", spec.id, spec.node),
+        Action::Adopt => "adopt".to_owned(),
+        Action::AdoptRecord(_, seen, spec) => format!("adopt record {} {}", seen.id.0, spec.data),
+        Action::AdoptHost(id) => format!("adopt host {}", id.0),
         Action::Start => "start".to_owned(),
         Action::Restart => "restart".to_owned(),
         Action::Configure(s) => format!("configure {} {} {}", s.memory, s.swap, s.cores),
