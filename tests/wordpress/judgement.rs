@@ -180,7 +180,7 @@ fn files_are_for_those_who_need_them(container: &Container) {
     );
     let left = files.iter().find(|path| {
         let name = path.file_name().unwrap().to_string_lossy();
-        name.starts_with(".hostwright") || name == "databases-begun"
+        name.starts_with(".hostwright")
     });
     assert_eq!(left, None);
 }

@@ -259,7 +259,7 @@ const fn blow(moment: &'static str, has_come: fn(&View) -> bool, later: u64, dea
     }
 }
 
-const BLOWS: [Blow; 18] = [
+const BLOWS: [Blow; 19] = [
     blow(
         "packages are unpacked",
         |it| it.has("usr/sbin/mariadbd"),
@@ -274,13 +274,19 @@ const BLOWS: [Blow; 18] = [
     ),
     blow(
         "databases are begun again",
-        |it| it.log.contains("Setting up mariadb-server") && it.has("var/lib/mysql/mysql/user.frm"),
+        |it| it.log.contains("Setting up mariadb-server (") && it.has("var/lib/mysql/mysql/user.frm"),
         0,
         Death::Power,
     ),
     blow(
+        "databases are begun once more",
+        |it| it.log.contains("Setting up mariadb-server ("),
+        100,
+        Death::Power,
+    ),
+    blow(
         "databases are half made",
-        |it| it.log.contains("Setting up mariadb-server") && it.has("var/lib/mysql/mysql/global_priv.MAD"),
+        |it| it.log.contains("Setting up mariadb-server (") && it.has("var/lib/mysql/mysql/global_priv.MAD"),
         200,
         Death::Session,
     ),

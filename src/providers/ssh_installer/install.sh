@@ -13,7 +13,6 @@ set -euo pipefail
 readonly STATE=/var/lib/hostwright
 readonly LOG=/var/log/hostwright-install.log
 readonly ROOT=/var/www/html
-readonly DATABASES=/var/lib/mysql
 readonly HOSTS=/etc/hostwright/hosts.php
 readonly SIGNATURE='// Written by Hostwright when the site was installed; yours to change afterwards.'
 readonly LOCK_SECONDS=240
@@ -186,20 +185,6 @@ await_package_tools() {
   bounded "$APT_SECONDS" apt-get --quiet --option DPkg::Lock::Timeout=300 check || true
 }
 
-# The package does not complete a folder of databases in whose making it was killed. That folder is made anew, when it
-# was not there before we began, and so has nothing of anybody's.
-begin_databases_anew() {
-  [ -n "$(missing_packages mariadb-server)" ] || return 0
-  if [ ! -e "$DATABASES" ]; then
-    : >"$STATE/databases-begun"
-  elif [ -e "$STATE/databases-begun" ]; then
-    await_package_tools
-    [ -n "$(missing_packages mariadb-server)" ] || return 0
-    if [ -x /etc/init.d/mariadb ]; then bounded 60 service mariadb stop || true; fi
-    rm -rf "$DATABASES"
-  fi
-}
-
 # apt-get with what it needs to ask nobody anything.
 apt_install() {
   bounded "$APT_SECONDS" apt-get --quiet --yes --no-install-recommends \
@@ -224,7 +209,6 @@ install_packages() {
 
 packages() {
   step packages
-  begin_databases_anew
   install_packages nginx php-fpm php-cli php-mysql php-curl php-gd php-intl php-mbstring php-xml php-zip \
     mariadb-server mariadb-client curl ca-certificates tar unzip
   PHP_VERSION=$(php -r 'echo PHP_MAJOR_VERSION, ".", PHP_MINOR_VERSION;')
@@ -250,7 +234,6 @@ database() {
     [ "$try" -lt 60 ] || fail 'the database did not answer within a minute'
     sleep 1
   done
-  rm -f "$STATE/databases-begun"
   password=$(sql_text "$HOSTWRIGHT_DATABASE_PASSWORD")
   # Over standard input, for arguments are readable to every process.
   printf '%s\n' \
