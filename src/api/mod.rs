@@ -8,6 +8,7 @@ pub mod crds;
 mod dns_zone;
 mod plan;
 mod provider;
+mod provider_proxy;
 mod provider_zones;
 pub mod reference;
 mod site_backup;
@@ -21,11 +22,11 @@ pub use dns_zone::{
 };
 pub use plan::{DnsPlan, Plan, PlanSpec, Recovery, Suspension, WordPressPlan};
 pub use provider::{
-    CaTrust, CloudflareProvider, CredentialsReference, EdgeSettings, HighAvailabilityPlacement, Installer,
-    Inventory, NetworkSettings, NginxProxyManagerProvider, Provider, ProviderLimits, ProviderSpec,
-    ProviderStatus, ProxmoxProvider, SshInstallerSettings, SshNodeSettings, TemplateInstallerSettings,
-    VmidRangeSettings, WordPressSource,
+    CaTrust, CloudflareProvider, CredentialsReference, HighAvailabilityPlacement, Installer, Inventory,
+    NetworkSettings, Provider, ProviderLimits, ProviderSpec, ProviderStatus, ProxmoxProvider,
+    SshInstallerSettings, SshNodeSettings, TemplateInstallerSettings, VmidRangeSettings, WordPressSource,
 };
+pub use provider_proxy::{EdgeSettings, NginxProxyManagerProvider};
 pub use provider_zones::{IspconfigProvider, StartOfAuthority, ZoneDefaults};
 pub use site_backup::{BackupPhase, SiteBackup, SiteBackupSpec, SiteBackupStatus};
 pub use site_life::{
