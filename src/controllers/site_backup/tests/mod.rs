@@ -44,6 +44,7 @@ pub(super) fn container() -> Container {
         cores: 1,
         disk: Gib(1),
         deviates: false,
+        network_deviates: false,
         high_availability: None,
         usage: None,
     }
