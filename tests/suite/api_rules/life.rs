@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 
 use hostwright::api::{SiteBackup, SiteRestore};
 
-use super::bounds::{Bound, bound, letters, list, text, whole};
-use super::objects::Base::{self, Backup, BackupRestore, Plan, Restore, Site};
+use super::bounds::{Bound, bound, letters, list, most, text, whole};
+use super::objects::Base::{self, Backup, BackupRestore, Plan, Proxmox, Restore, Site};
 use super::shapes::{Shape, shape};
 use super::{Unit, admin, refused, taken};
 use crate::world::World;
@@ -65,6 +65,7 @@ pub fn limits() -> Vec<Bound> {
         whole(Site, "/spec/backupSchedule/keep", 1, 100),
         whole(Plan, "/spec/wordpress/backups", 0, 1_000),
         whole(Plan, "/spec/wordpress/domains", 0, DOMAINS_MAX),
+        most(Proxmox, "/spec/proxmox/timeZone", 64, letters),
         text(Backup, "/spec/site", 1, 63),
         text(Restore, "/spec/site", 1, 63),
         text(BackupRestore, "/spec/backup", 1, 253),
@@ -144,7 +145,25 @@ fn site_domains() -> Vec<Shape> {
 }
 
 fn schedule() -> Vec<Shape> {
-    vec![shape(
+    let zone = shape(
+        Proxmox,
+        "/spec/proxmox/timeZone",
+        "timeZone must be a name of the IANA's, such as UTC or Europe/Berlin",
+        [
+            json!("UTC"),
+            json!("Etc/GMT+1"),
+            json!("America/Argentina/Buenos_Aires"),
+        ],
+        [
+            json!(""),
+            json!("+01:00"),
+            json!("Europe/"),
+            json!("Europe/Berlin\n"),
+            json!("../localtime"),
+            json!("a/b/c/d"),
+        ],
+    );
+    let cron = shape(
         Site,
         "/spec/backupSchedule/cron",
         "cron must have five fields, minute, hour, day of month, month and day of week, such as \"30 3 * * *\"",
@@ -163,7 +182,8 @@ fn schedule() -> Vec<Shape> {
             json!("30 3 * * *\n"),
             json!("30 3 * * $(id)"),
         ],
-    )]
+    );
+    vec![zone, cron]
 }
 
 /// What is said of a name that no site can have.
@@ -228,6 +248,7 @@ pub fn defaults() -> Vec<(Base, &'static str, Value)> {
         (Plan, "/spec/wordpress/suspension", json!("Notice")),
         (Plan, "/spec/wordpress/announceDomains", json!(false)),
         (Backup, "/spec/deletionPolicy", json!("Delete")),
+        (Proxmox, "/spec/proxmox/timeZone", json!("UTC")),
     ]
 }
 
