@@ -7,8 +7,8 @@ use futures::future::{join, join_all};
 use kube::ResourceExt;
 
 use super::plan::{
-    adopt, domains_outlook, is_calm, is_made, only_a_place_awaited, only_install_awaited, only_snapshot_missing,
-    restart_begun, restart_due, sizes_agree,
+    adopt, domains_outlook, is_calm, is_made, only_a_place_awaited, only_install_awaited,
+    only_snapshot_missing, restart_begun, restart_due, sizes_agree,
 };
 use super::resolve::{Backends, Resolved};
 use super::settled;

@@ -2,6 +2,8 @@
 
 use hostwright::api::{Phase, WordPressSiteStatus};
 use hostwright::sim::proxmox::SimContainer;
+use k8s_openapi::api::core::v1::Secret;
+use kube::Api;
 use serde_json::json;
 
 use crate::commands::{outside_writes, reset_calls};
@@ -62,15 +64,9 @@ async fn a_running_container_is_taken_over_by_marks_alone() {
     let writes = outside_writes(&world);
     assert_eq!(writes.len(), 4, "{writes:?}");
     assert!(writes.iter().any(|call| call.contains("snapshot")), "{writes:?}");
-    assert!(
-        world
-            .secrets()
-            .list(&Default::default())
-            .await
-            .unwrap()
-            .items
-            .is_empty()
-    );
+    let secrets: Api<Secret> = Api::namespaced(world.admin.clone(), &world.namespace);
+    let secrets = secrets.list(&Default::default()).await.unwrap().items;
+    assert!(secrets.is_empty(), "nobody knows its passwords: {secrets:?}");
     operator.assert_quiet(&world).await;
 
     // A look at everything finds nothing to do, in a new process too.
@@ -101,6 +97,8 @@ async fn what_is_taken_over_follows_its_plan_and_keeps_its_network_and_name() {
         .proxmox
         .add_snapshot(NUMBER, "initial", "by hand")
         .unwrap();
+    let disk = legacy.container(&world).unwrap().config["rootfs"].replace("size=20G", "size=8G");
+    world.backends.proxmox.set_config(NUMBER, "rootfs", Some(&disk));
     let before = legacy.container(&world).unwrap();
     let quiet = disturbances(&world);
     let operator = world.operator().await;
@@ -121,7 +119,7 @@ async fn what_is_taken_over_follows_its_plan_and_keeps_its_network_and_name() {
     for key in ["net0", "hostname"] {
         assert_eq!(after.config[key], before.config[key]);
     }
-    let snapshots: Vec<&str> = after.snapshots.iter().map(|s| s.description.as_str()).collect();
+    let snapshots: Vec<&str> = after.snapshots.iter().map(|s| s.description.trim_end()).collect();
     assert_eq!(snapshots, ["by hand", "by hand"], "initial was there");
     assert_eq!(
         world.backends.proxmox.ha_resources().len(),

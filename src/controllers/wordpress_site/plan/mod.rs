@@ -1,7 +1,7 @@
 //! What to do for a site that shall exist. Pure and total: the same input gives the same plan.
 //!
-//! What is taken over instead of made is in `adopt`. Each part of a site has a file: the container, the installation in it, the name, certificate and proxy host,
-//! and what comes when all stand. What is asked of a site later has files too: its sizes, a restart, and its rest.
+//! Each part of a site has a file: the container, the installation in it, the name, certificate and proxy host,
+//! and what comes when all stand; what is taken over instead of made is in `adopt`. What is asked of a site later has files too: its sizes, a restart, and its rest.
 
 pub mod adopt;
 mod container;
