@@ -63,10 +63,7 @@ impl SiteKind {
                 (container, hosts)
             }
         };
-        let name = match self.name_found(uid, resolved, &hosts).await? {
-            Ok(name) => Ok(name),
-            Err(block) => Err(block),
-        };
+        let name = self.name_found(uid, resolved, &hosts).await?;
         let names = match (&name, &container) {
             (Ok(None), Some(_)) => self.names(uid, resolved).await?,
             _ => Vec::new(),

@@ -1,5 +1,7 @@
 //! `hostwright import sites` prints what takes the older backend's sites over with marks alone.
 
+use std::path::{Path, PathBuf};
+
 use hostwright::sim::directory::{ContainerDirectory, Installed};
 use rusqlite::Connection;
 use serde_json::{Value, json};
@@ -7,6 +9,51 @@ use serde_json::{Value, json};
 use super::{outside_writes, reset_calls, run};
 use crate::legacy::{BASE, Legacy, disturbances};
 use crate::world::World;
+
+/// The older backend's table, with one of its sites.
+fn table(world: &World, folder: &Path) -> PathBuf {
+    let file = folder.join("sites.db");
+    let table = Connection::open(&file).unwrap();
+    table
+        .execute_batch(&format!(
+            "CREATE TABLE sites (id INTEGER PRIMARY KEY, service_id, email, plan, vmid, private_ip, subdomain, public_ip, created_at);
+             CREATE TABLE domains (id INTEGER PRIMARY KEY, service_id, domain, domain2, domain3, count, backups);
+             INSERT INTO sites (service_id, email, plan, vmid) VALUES ('{}-41', 'jane@example.com', 'basic', 117);",
+            world.namespace
+        ))
+        .unwrap();
+    drop(table);
+    file
+}
+
+/// As printed, it is planned as marks alone, and done so.
+async fn take_over(world: &World, text: &str, objects: &[Value], legacies: [&Legacy; 2]) {
+    let told = run(world, &["plan", "-f", "-"], text).await;
+    assert_eq!(told.code, 2, "{told:?}");
+    assert!(
+        told.out.contains("container 117") && told.out.contains("taken over"),
+        "{told:?}"
+    );
+    let quiet = disturbances(world);
+    for object in objects {
+        world.apply(object).await;
+    }
+    for (legacy, name) in legacies.into_iter().zip(["jane", "june"]) {
+        let status = world.wait_for(name, "Ready", "True").await;
+        assert_eq!(status.host, Some(format!("{name}.{BASE}")));
+        assert_eq!((status.adopted, legacy.marked(world)), (true, [true; 3]));
+    }
+    assert_eq!(disturbances(world), quiet);
+    let installed = world.backends.proxmox.installed(117);
+    let host = format!("jane.{BASE}");
+    assert_eq!(
+        installed,
+        Some(Installed {
+            host,
+            setup_finished: true
+        })
+    );
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_older_backend_left_is_printed_and_can_be_taken_over() {
@@ -30,17 +77,7 @@ async fn what_the_older_backend_left_is_printed_and_can_be_taken_over() {
     world.wait_for("own", "Ready", "True").await;
 
     let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("sites.db");
-    let table = Connection::open(&file).unwrap();
-    table
-        .execute_batch(&format!(
-            "CREATE TABLE sites (id INTEGER PRIMARY KEY, service_id, email, plan, vmid, private_ip, subdomain, public_ip, created_at);
-             CREATE TABLE domains (id INTEGER PRIMARY KEY, service_id, domain, domain2, domain3, count, backups);
-             INSERT INTO sites (service_id, email, plan, vmid) VALUES ('{}-41', 'jane@example.com', 'basic', 117);",
-            world.namespace
-        ))
-        .unwrap();
-    drop(table);
+    let file = table(&world, folder.path());
     reset_calls(&world);
     let provider = world.provider("pve");
     let words = [
@@ -78,32 +115,7 @@ async fn what_the_older_backend_left_is_printed_and_can_be_taken_over() {
         "{ended:?}"
     );
 
-    // As printed, it is planned as marks alone, and done so.
-    let told = run(&world, &["plan", "-f", "-"], &ended.out).await;
-    assert_eq!(told.code, 2, "{told:?}");
-    assert!(
-        told.out.contains("container 117") && told.out.contains("taken over"),
-        "{told:?}"
-    );
-    let quiet = disturbances(&world);
-    for object in &objects {
-        world.apply(object).await;
-    }
-    for (legacy, name) in [(&jane, "jane"), (&june, "june")] {
-        let status = world.wait_for(name, "Ready", "True").await;
-        assert_eq!(status.host, Some(format!("{name}.{BASE}")));
-        assert_eq!((status.adopted, legacy.marked(&world)), (true, [true; 3]));
-    }
-    assert_eq!(disturbances(&world), quiet);
-    let installed = world.backends.proxmox.installed(117);
-    let host = format!("jane.{BASE}");
-    assert_eq!(
-        installed,
-        Some(Installed {
-            host,
-            setup_finished: true
-        })
-    );
+    take_over(&world, &ended.out, &objects, [&jane, &june]).await;
 
     // Nothing is left to import.
     let ended = run(&world, &words, "").await;

@@ -198,96 +198,97 @@ async fn retained_it_stays_with_its_marks() {
 /// Puts something in the way, and what is said of it.
 type Obstacle = (&'static str, fn(&World, &Legacy), &'static [&'static str]);
 
+const OBSTACLES: &[Obstacle] = &[
+    (
+        "marked",
+        |world, legacy| {
+            let mark = "hostwright:other:0b6c5c3e-9d1f-4d6c-8f52-2f6f5e0a9b11";
+            world
+                .backends
+                .proxmox
+                .set_config(legacy.vmid, "description", Some(mark));
+        },
+        &["carries the mark hostwright:other"],
+    ),
+    (
+        "dhcp",
+        |world, legacy| {
+            let net = "name=eth0,bridge=vmbr0,ip=dhcp";
+            world.backends.proxmox.set_config(legacy.vmid, "net0", Some(net));
+        },
+        &["no static IPv4 address"],
+    ),
+    (
+        "missing",
+        |world, legacy| world.backends.proxmox.destroy_by_hand(legacy.vmid),
+        &["has no container"],
+    ),
+    (
+        "machine",
+        |world, legacy| {
+            world.backends.proxmox.destroy_by_hand(legacy.vmid);
+            world.backends.proxmox.add_vm(legacy.vmid, "pve2");
+        },
+        &["virtual machine"],
+    ),
+    (
+        "port",
+        |world, legacy| {
+            world
+                .backends
+                .npm
+                .edit_host_by_hand(legacy.host, json!({"forward_port": 8080}))
+                .unwrap();
+        },
+        &[":8080", "must lead only"],
+    ),
+    (
+        "names",
+        |world, legacy| {
+            let names = json!({"domain_names": [format!("{}.{BASE}", legacy.label), "other.example"]});
+            world.backends.npm.edit_host_by_hand(legacy.host, names).unwrap();
+        },
+        &["other.example", "must lead only"],
+    ),
+    (
+        "theirs",
+        |world, legacy| {
+            let meta =
+                json!({"meta": {"hostwright": "hostwright:other:0b6c5c3e-9d1f-4d6c-8f52-2f6f5e0a9b11"}});
+            world.backends.npm.edit_host_by_hand(legacy.host, meta).unwrap();
+        },
+        &["carries the mark hostwright:other"],
+    ),
+    (
+        "pointing",
+        |world, legacy| {
+            world
+                .backends
+                .cloudflare
+                .edit_by_hand(&legacy.record, |record| record.content = "192.0.2.9".to_owned());
+        },
+        &["192.0.2.9", "must point to"],
+    ),
+    (
+        "twice",
+        |world, legacy| {
+            let name = format!("second.{BASE}");
+            world
+                .backends
+                .npm
+                .add_foreign_host(&[&name], &legacy.address, 80)
+                .unwrap();
+        },
+        &["several names", "spec.subdomain"],
+    ),
+];
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_in_the_way_is_said_and_nothing_is_changed() {
     let world = World::new().await;
     sized(&world).await;
     let operator = world.operator().await;
-    let obstacles: &[Obstacle] = &[
-        (
-            "marked",
-            |world, legacy| {
-                let mark = "hostwright:other:0b6c5c3e-9d1f-4d6c-8f52-2f6f5e0a9b11";
-                world
-                    .backends
-                    .proxmox
-                    .set_config(legacy.vmid, "description", Some(mark));
-            },
-            &["carries the mark hostwright:other"],
-        ),
-        (
-            "dhcp",
-            |world, legacy| {
-                let net = "name=eth0,bridge=vmbr0,ip=dhcp";
-                world.backends.proxmox.set_config(legacy.vmid, "net0", Some(net));
-            },
-            &["no static IPv4 address"],
-        ),
-        (
-            "missing",
-            |world, legacy| world.backends.proxmox.destroy_by_hand(legacy.vmid),
-            &["has no container"],
-        ),
-        (
-            "machine",
-            |world, legacy| {
-                world.backends.proxmox.destroy_by_hand(legacy.vmid);
-                world.backends.proxmox.add_vm(legacy.vmid, "pve2");
-            },
-            &["virtual machine"],
-        ),
-        (
-            "port",
-            |world, legacy| {
-                world
-                    .backends
-                    .npm
-                    .edit_host_by_hand(legacy.host, json!({"forward_port": 8080}))
-                    .unwrap();
-            },
-            &[":8080", "must lead only"],
-        ),
-        (
-            "names",
-            |world, legacy| {
-                let names = json!({"domain_names": [format!("{}.{BASE}", legacy.label), "other.example"]});
-                world.backends.npm.edit_host_by_hand(legacy.host, names).unwrap();
-            },
-            &["other.example", "must lead only"],
-        ),
-        (
-            "theirs",
-            |world, legacy| {
-                let meta =
-                    json!({"meta": {"hostwright": "hostwright:other:0b6c5c3e-9d1f-4d6c-8f52-2f6f5e0a9b11"}});
-                world.backends.npm.edit_host_by_hand(legacy.host, meta).unwrap();
-            },
-            &["carries the mark hostwright:other"],
-        ),
-        (
-            "pointing",
-            |world, legacy| {
-                world
-                    .backends
-                    .cloudflare
-                    .edit_by_hand(&legacy.record, |record| record.content = "192.0.2.9".to_owned());
-            },
-            &["192.0.2.9", "must point to"],
-        ),
-        (
-            "twice",
-            |world, legacy| {
-                let name = format!("second.{BASE}");
-                world
-                    .backends
-                    .npm
-                    .add_foreign_host(&[&name], &legacy.address, 80)
-                    .unwrap();
-            },
-            &["several names", "spec.subdomain"],
-        ),
-    ];
-    for (number, (name, hinder, words)) in (NUMBER..).zip(obstacles) {
+    for (number, (name, hinder, words)) in (NUMBER..).zip(OBSTACLES) {
         let legacy = Legacy::put(&world, number, name);
         hinder(&world, &legacy);
         reset_calls(&world);
