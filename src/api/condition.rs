@@ -30,6 +30,8 @@ pub mod kinds {
     /// Present and `False` when the annotation `hostwright.dev/adopt` asks for another container than the site has: it
     /// is ignored. Nothing else hangs on it.
     pub const ADOPTED: &str = "Adopted";
+    /// Present and `False` while backups cannot be made by the clock. Nothing else hangs on it.
+    pub const BACKUPS_SCHEDULED: &str = "BackupsScheduled";
     /// Present and `True` when a certificate was not renewed in time: nothing else hangs on it until its end.
     pub const CERTIFICATE_EXPIRING: &str = "CertificateExpiring";
     /// Every domain of the customer is set up. Nothing else hangs on it.

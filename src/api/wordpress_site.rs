@@ -191,6 +191,10 @@ pub struct WordPressSiteStatus {
     #[schemars(length(max = 200))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".to_string()]))]
     pub domains: Vec<SiteDomain>,
+    /// The domains that WordPress was told of, where the Plan says announceDomains.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 200), inner(length(max = 253)))]
+    pub announced_domains: Vec<String>,
     /// Certificate of the site's own name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub certificate: Option<SiteCertificate>,

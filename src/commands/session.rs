@@ -168,6 +168,8 @@ impl Session {
             plans: caches.plans.clone(),
             sites: caches.sites.clone(),
             restores: caches.restores.clone(),
+            // A count for the status, which nobody stores here.
+            shelf: Arc::default(),
             connections: Arc::clone(&connections),
             ledger: Arc::new(Ledger::default()),
             poker: nobody(),

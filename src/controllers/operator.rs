@@ -29,7 +29,7 @@ use crate::runtime::shutdown::Shutdown;
 
 mod waking;
 
-use waking::{Wakers, provider_waker, wake_others};
+use waking::{Wakers, backup_waker, provider_waker, wake_others};
 
 /// Settings of the controllers.
 #[derive(Debug, Clone)]
@@ -62,7 +62,7 @@ pub async fn run(
     let (secrets, secrets_writer) = reflector::store::<Secret>();
     let (caches, pokers) = (own.caches(plans, secrets), own.pokers());
     let (site_kind, zone_kind, provider_kind) = kinds(&client, &settings, &metrics, &caches, &pokers);
-    let backup_kind = backup_kind(&settings, &caches, &pokers, &site_kind.connections);
+    let backup_kind = backup_kind(&settings, &caches, &pokers, &site_kind);
     let restore_kind = restore_kind(&client, &settings, &metrics, &caches, &pokers, &backup_kind);
     let scheduler = scheduler(&client, &settings, &metrics, &backup_kind);
     let roll = Arc::new(Roll::new(caches.sites.clone(), caches.zones.clone()));
@@ -77,6 +77,7 @@ pub async fn run(
         plans_writer,
         secrets_writer,
     ));
+    let wakes_its_site = backup_waker(&caches, &pokers);
     let mut wake_users = provider_waker(&caches, pokers);
     let (swept_providers, provider_names) = mpsc::unbounded_channel();
     let provider_changes = move |provider: &Provider, change| {
@@ -107,7 +108,7 @@ pub async fn run(
     let snapshot_runs = async {
         caches.referred().await;
         tokio::join!(
-            process.serve(backup_kind, own.backups, |_: &_, _| {}),
+            process.serve(backup_kind, own.backups, wakes_its_site),
             process.serve(restore_kind, own.restores, |_: &_, _| {}),
         );
     };
@@ -313,6 +314,7 @@ fn kinds(
         plans: caches.plans.clone(),
         sites: caches.sites.clone(),
         restores: caches.restores.clone(),
+        shelf: Arc::default(),
         connections: Arc::clone(&connections),
         ledger: Arc::new(Ledger::default()),
         poker: pokers.sites.clone(),
@@ -340,15 +342,15 @@ fn backup_kind(
     settings: &Settings,
     caches: &Caches,
     pokers: &Pokers,
-    connections: &Arc<Connections>,
+    site_kind: &SiteKind,
 ) -> Arc<BackupKind> {
     Arc::new(BackupKind {
         cluster: settings.cluster.clone(),
         plans: caches.plans.clone(),
         sites: caches.sites.clone(),
         restores: caches.restores.clone(),
-        connections: Arc::clone(connections),
-        shelf: Arc::default(),
+        connections: Arc::clone(&site_kind.connections),
+        shelf: Arc::clone(&site_kind.shelf),
         turns: Arc::default(),
         lists: Lists::default(),
         looked: Mutex::default(),

@@ -171,6 +171,32 @@ pub(super) fn provider_waker(
     }
 }
 
+/// Wakes the site of a backup that came or went, for its status counts them. A backup of which nothing is known yet
+/// counts as little as one that is gone.
+pub(super) fn backup_waker(
+    caches: &Caches,
+    pokers: &Pokers,
+) -> impl FnMut(&SiteBackup, runner::Change) + Send + use<> {
+    let (sites, poker) = (caches.sites.clone(), pokers.sites.clone());
+    move |backup: &SiteBackup, change: runner::Change| {
+        let counts = backup
+            .status
+            .as_ref()
+            .is_some_and(|status| status.snapshot.is_some());
+        if !counts && change == runner::Change::Stored {
+            return;
+        }
+        let (name, namespace) = (&backup.spec.site, backup.namespace());
+        let site = sites.find(|site| site.name_any() == *name && site.namespace() == namespace);
+        if let Some(site) = site {
+            poker.poke(
+                &reflector::ObjectRef::from_obj(site.as_ref()),
+                &site.uid().unwrap_or_default(),
+            );
+        }
+    }
+}
+
 /// Whether a site uses one of the Providers, or will by its Plan. One without a Plan waits for that.
 fn needs_any(site: &WordPressSite, plans: &Cache<Plan>, names: &[String]) -> bool {
     if let Some(used) = site.status.as_ref().and_then(|status| status.providers.as_ref()) {

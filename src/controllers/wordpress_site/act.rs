@@ -1,5 +1,7 @@
 //! Doing: one action, one or few outside calls, and what came of it.
 
+use std::collections::BTreeSet;
+
 use kube::runtime::reflector::ObjectRef;
 
 use super::domains::{self, DomainStep};
@@ -64,6 +66,7 @@ impl SiteKind {
             Action::DeleteRecord(zone, record) => {
                 change(&resolved, zone, RecordChange::Delete(record.clone())).await
             }
+            Action::Announce(names) => self.announce(subject, &resolved, names).await,
             Action::Domain(fqdn, step) => Ok(self.domain_step(subject, &resolved, fqdn, step).await),
             Action::RequestCertificate(_)
             | Action::AdoptHost(_)
@@ -147,6 +150,20 @@ impl SiteKind {
         Ok(Outcome::Done(Done::Installing {
             secret: super::secret::name_of(&subject.object),
         }))
+    }
+
+    /// Tells WordPress of the customer's domains.
+    async fn announce(&self, subject: &SiteSubject, resolved: &Resolved, names: &BTreeSet<Fqdn>) -> Acted {
+        let reservation = reserved(subject)?;
+        let target = InstallTarget {
+            owner: resolved.terms.owner.clone(),
+            container: reservation.vmid,
+            node: subject.status.node.clone().unwrap_or_default(),
+            address: reservation.address,
+        };
+        let installer = &resolved.backends.compute.installer;
+        installer.announce(&target, &reservation.host, names).await?;
+        Ok(Outcome::Done(Done::Announced(names.clone())))
     }
 
     async fn install_request(
@@ -332,6 +349,7 @@ pub fn absorb(mut observed: Observed, done: &Done) -> Observed {
     match done {
         // What was seen before belongs to no number or to another one.
         Done::Reserved(_) => return Observed::default(),
+        Done::Announced(_) => {}
         Done::Task(_) | Done::Queued | Done::Installing { .. } => observed.install = Fact::Unread,
         Done::HighAvailability | Done::ContainerChanged => observed.container = Fact::Unread,
         Done::Configured => (observed.container, observed.configured) = (Fact::Unread, true),

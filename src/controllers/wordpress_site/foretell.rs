@@ -6,7 +6,7 @@ use super::{SiteKind, SiteSubject, report};
 use crate::api::condition::{State, kinds, reasons};
 use crate::controllers::runner::{Difference, Foresight, Foretell, Plan, Sign};
 use crate::domain::Fqdn;
-use crate::providers::container_host::INITIAL_SNAPSHOT;
+use crate::providers::container_host::{ContainerSettings, INITIAL_SNAPSHOT};
 use crate::providers::dns_host::RecordSpec;
 
 /// Reasons of parts that will come by themselves.
@@ -217,6 +217,13 @@ fn domain_words(fqdn: &Fqdn, step: &DomainStep) -> (Sign, String) {
     }
 }
 
+fn settings_words(settings: &ContainerSettings) -> String {
+    format!(
+        "container: {} cores, {} memory, {} swap",
+        settings.cores, settings.memory, settings.swap
+    )
+}
+
 /// What an action changes.
 fn words(action: &Action) -> Difference {
     let (sign, what) = match action {
@@ -238,13 +245,7 @@ fn words(action: &Action) -> Difference {
         Action::AdoptHost(id) => (Sign::Alter, format!("proxy host {}: taken over", id.0)),
         Action::Start => (Sign::Alter, "container: started".to_owned()),
         Action::Restart => (Sign::Alter, "container: restarted".to_owned()),
-        Action::Configure(settings) => (
-            Sign::Alter,
-            format!(
-                "container: {} cores, {} memory, {} swap",
-                settings.cores, settings.memory, settings.swap
-            ),
-        ),
+        Action::Configure(settings) => (Sign::Alter, settings_words(settings)),
         Action::Grow(disk) => (Sign::Alter, format!("container: disk grown to {disk}")),
         Action::EnsureHighAvailability(state) => (
             Sign::Alter,
@@ -279,6 +280,13 @@ fn words(action: &Action) -> Difference {
         Action::DeleteRecord(_, record) => (Sign::Remove, record_words(&record.spec)),
         Action::DeleteHost(id) => (Sign::Remove, format!("proxy host {}", id.0)),
         Action::DeleteCertificate(id) => (Sign::Remove, format!("certificate {}", id.0)),
+        Action::Announce(names) => {
+            let names: Vec<&str> = names.iter().map(Fqdn::as_str).collect();
+            (
+                Sign::Alter,
+                format!("WordPress answers under {}", names.join(", ")),
+            )
+        }
         Action::Domain(fqdn, step) => domain_words(fqdn, step),
         Action::DeleteSecret => (
             Sign::Remove,

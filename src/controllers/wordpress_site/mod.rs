@@ -36,6 +36,7 @@ use super::ledger::{Claim, Entry, Ledger};
 use super::runner::{Acted, Kind, Outcome, Plan, Poker, Subject};
 use crate::api::condition::{kinds, reasons};
 use crate::api::{Plan as PlanObject, SiteRestore, TaskOperation, WordPressSite, WordPressSiteStatus};
+use crate::controllers::site_backup::shelf::Shelf;
 use crate::domain::ClusterId;
 use crate::providers::ProviderError;
 use crate::providers::fence::Fence;
@@ -60,6 +61,8 @@ pub struct SiteKind {
     pub sites: Cache<WordPressSite>,
     /// Restores, which may have a site's container for themselves.
     pub restores: Cache<SiteRestore>,
+    /// All backups, for they count against the quota of their sites.
+    pub shelf: Arc<Shelf>,
     /// Back-ends.
     pub connections: Arc<Connections>,
     /// What sites hold.
@@ -129,7 +132,8 @@ impl Kind for SiteKind {
             true => remove::gone(&subject.status, subject.object.spec.deletion_policy, observed),
             false => {
                 let plan = plan::live(&subject.status, observed, now);
-                plan::with_domains(plan, &subject.status, observed)
+                let plan = plan::with_domains(plan, &subject.status, observed);
+                plan::with_announcement(plan, &subject.status, observed)
             }
         };
         Plan {
@@ -158,7 +162,16 @@ impl Kind for SiteKind {
         outcomes: &[Acted<'_, Self>],
         now: Timestamp,
     ) -> WordPressSiteStatus {
-        report::status(subject, verdict, outcomes, terms.as_ref(), now)
+        let mut status = report::status(subject, verdict, outcomes, terms.as_ref(), now);
+        if let Some(terms) = terms {
+            let site = (
+                subject.object.namespace().unwrap_or_default(),
+                subject.object.name_any(),
+            );
+            let used = i32::try_from(self.shelf.used(&site)).unwrap_or(i32::MAX);
+            report::count_backups(&mut status, used, &terms.wishes);
+        }
+        status
     }
 
     fn seen(&self, site: &WordPressSite) {

@@ -7,7 +7,7 @@ use futures::future::{join, join_all};
 use kube::ResourceExt;
 
 use super::plan::{
-    adopt, domains_outlook, is_calm, is_made, only_a_place_awaited, only_install_awaited,
+    adopt, announcement_due, domains_outlook, is_calm, is_made, only_a_place_awaited, only_install_awaited,
     only_snapshot_missing, restart_begun, restart_due, sizes_agree,
 };
 use super::resolve::{Backends, Resolved};
@@ -355,6 +355,7 @@ fn is_as_asked(subject: &SiteSubject, terms: &Terms) -> bool {
     subject.status.observed_generation == subject.object.metadata.generation
         && sizes_agree(&subject.status, terms)
         && restart_due(&subject.status, terms).is_none()
+        && announcement_due(&subject.status, terms).is_none()
         && adopt::is_said(&subject.status, terms)
 }
 

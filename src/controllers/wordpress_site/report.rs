@@ -4,11 +4,11 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
 use super::domains::{DomainDone, parsed};
-use super::site::{Action, Done};
+use super::site::{Action, Done, Wishes};
 use super::verdict::Verdict;
 use super::{SiteKind, SiteSubject};
 use crate::api::condition::{Finding, State, kinds, merge, reasons};
-use crate::api::{DomainState, Phase, SiteDomain, TaskOperation, WordPressSiteStatus};
+use crate::api::{DomainState, Phase, SiteDomain, SiteQuotaUse, TaskOperation, WordPressSiteStatus};
 use crate::controllers::judgement::{self, SYNCED_MESSAGE};
 use crate::controllers::runner::{Acted, Outcome};
 
@@ -40,6 +40,7 @@ pub fn status(
     status.resources = verdict.resources.or(status.resources);
     status.restart = verdict.restart.clone();
     status.restarted_at = verdict.restarted_at.clone();
+    status.announced_domains = verdict.announced.clone();
     if verdict.choose_again {
         (status.vmid, status.private_ip, status.reserved_at) = (None, None, None);
         status.adopted = false;
@@ -75,6 +76,15 @@ pub fn status(
     status
 }
 
+/// Counts the backups of a site against what its Plan allows. Without a Plan the last count stays.
+pub fn count_backups(status: &mut WordPressSiteStatus, used: i32, wishes: &Wishes) {
+    let known = wishes.without_plan.is_none() && status.vmid.is_some();
+    // A site of a Plan without backups that has none has nothing to show.
+    if known && (status.quota.is_some() || used > 0 || wishes.backups > 0) {
+        status.quota.get_or_insert_default().backups = SiteQuotaUse::new(used, wishes.backups);
+    }
+}
+
 fn take(
     status: &mut WordPressSiteStatus,
     verdict: &mut Verdict,
@@ -108,6 +118,9 @@ fn take(
                 entry.state = DomainState::Issuing;
             }
         }
+        Done::Announced(names) => {
+            status.announced_domains = names.iter().map(ToString::to_string).collect();
+        }
         Done::Installing { secret } => status.credentials_secret = Some(secret.clone()),
         _ => {}
     }
@@ -127,7 +140,7 @@ pub(super) fn part_of(action: &Action) -> &'static str {
         | Action::EnableHost(_)
         | Action::DisableHost(_)
         | Action::DeleteHost(_) => kinds::PROXY_READY,
-        Action::Domain(..) => kinds::DOMAINS_READY,
+        Action::Domain(..) | Action::Announce(_) => kinds::DOMAINS_READY,
         Action::Configure(_) | Action::Grow(_) => kinds::PLAN_APPLIED,
         Action::Install { .. } | Action::DeleteSecret => kinds::INSTALL_READY,
         Action::Snapshot => kinds::SNAPSHOT_READY,

@@ -10,6 +10,7 @@ use super::{SiteKind, SiteSubject};
 use crate::api::condition::reasons;
 use crate::api::{ADOPT_ANNOTATION, SiteProviders, SiteResources, WordPressPlan, WordPressSiteSpec};
 use crate::controllers::connections::{Compute, Dns, Proxy, Refusal};
+use crate::controllers::site_backup::schedule;
 use crate::domain::{DnsLabel, Email, Fqdn, OwnerMark};
 
 /// The back-ends of a site.
@@ -181,6 +182,10 @@ fn wishes(spec: &WordPressSiteSpec, plan: Option<&WordPressPlan>) -> Wishes {
         domain_names: spec.domains.clone(),
         backups: plan.map_or(none.backups, |plan| plan.backups),
         announce_domains: plan.is_some_and(|plan| plan.announce_domains),
+        schedule_trouble: spec
+            .backup_schedule
+            .as_ref()
+            .and_then(|schedule| schedule::check(schedule).err()),
         without_plan: None,
     }
 }

@@ -85,6 +85,8 @@ pub struct Wishes {
     pub backups: i32,
     /// WordPress is told of the customer's domains.
     pub announce_domains: bool,
+    /// Why its backups cannot be made by the clock.
+    pub schedule_trouble: Option<String>,
     /// The Plan cannot be read, in these words: the site keeps what it was given.
     pub without_plan: Option<String>,
 }
@@ -101,6 +103,7 @@ impl Default for Wishes {
             domain_names: Vec::new(),
             backups: 0,
             announce_domains: false,
+            schedule_trouble: None,
             without_plan: None,
         }
     }
@@ -420,6 +423,8 @@ pub enum Action {
     DeleteCertificate(CertificateId),
     /// One step for one of the customer's domains.
     Domain(Fqdn, DomainStep),
+    /// Tell WordPress of these domains, and of no others.
+    Announce(BTreeSet<Fqdn>),
     /// Delete the Secret.
     DeleteSecret,
 }
@@ -458,6 +463,8 @@ pub enum Done {
     ProxyChanged,
     /// What a step for a domain brought.
     Domain(Fqdn, DomainDone),
+    /// WordPress was told of these domains.
+    Announced(BTreeSet<Fqdn>),
     /// The Secret is gone.
     SecretGone,
 }

@@ -56,6 +56,8 @@ pub struct Verdict {
     pub restart: Option<SiteRestart>,
     /// The restart that was carried out last, or was not needed.
     pub restarted_at: Option<Time>,
+    /// The domains that WordPress was told of.
+    pub announced: Vec<String>,
     /// What the container uses, for people.
     pub usage: Option<SiteUsage>,
     /// The certificate of the site's own name.
@@ -115,6 +117,7 @@ impl Verdict {
             resources: status.resources,
             restart: status.restart.clone(),
             restarted_at: status.restarted_at.clone(),
+            announced: status.announced_domains.clone(),
             usage: status.usage.clone(),
             certificate: status.certificate.clone(),
             notes: Vec::new(),

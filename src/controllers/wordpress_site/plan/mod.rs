@@ -4,6 +4,7 @@
 //! and what comes when all stand; what is taken over instead of made is in `adopt`. What is asked of a site later has files too: its sizes, a restart, and its rest.
 
 pub mod adopt;
+mod announce;
 mod container;
 mod domains;
 mod finish;
@@ -28,6 +29,7 @@ use crate::controllers::runner::{Next, Plan, after_failure};
 use crate::providers::container_host::{Container, TaskState};
 use crate::providers::{ErrorKind, ProviderError};
 
+pub use announce::{due as announcement_due, with_announcement};
 pub(super) use container::locked;
 pub use container::{creation, is_quiet, unmarked};
 #[cfg(test)]
@@ -152,6 +154,8 @@ fn restoring(mut verdict: Verdict, restore: &str, observed: &Observed) -> SitePl
         return plan;
     }
     verdict.phase = Phase::Restoring;
+    // The snapshot may not know of names that came later.
+    verdict.announced = Vec::new();
     let message =
         format!("SiteRestore {restore} rolls the site back; it is brought to its spec again after that.");
     verdict.working(kinds::CONTAINER_READY, reasons::RESTORING, message);
@@ -278,6 +282,16 @@ fn attempt(task: &SiteTask) -> &'static str {
     }
 }
 
+/// Says on what nothing else hangs.
+fn say_the_rest(verdict: &mut Verdict, (terms, reservation): (&Terms, &Reservation), container: &Container) {
+    sizes::say(verdict, terms, container);
+    adopt::say(verdict, terms, reservation);
+    if let Some(trouble) = &terms.wishes.schedule_trouble {
+        let kind = kinds::BACKUPS_SCHEDULED;
+        verdict.note(kind, State::False, reasons::INVALID_SPEC, trouble.clone());
+    }
+}
+
 /// Our number is taken: by our container, whose parts follow, or by somebody else's guest.
 fn present(
     mut verdict: Verdict,
@@ -296,8 +310,7 @@ fn present(
     verdict.node = Some(container.node.clone());
     verdict.resources = Some(sizes::given(status, terms, container));
     verdict.usage = usage::noted(status.usage.as_ref(), container.usage.as_ref(), now);
-    sizes::say(&mut verdict, terms, container);
-    adopt::say(&mut verdict, terms, reservation);
+    say_the_rest(&mut verdict, (terms, reservation), container);
     let made = is_made(status);
     if let (true, Some(rest)) = (made, terms.wishes.rest()) {
         return rest::rest(

@@ -344,6 +344,7 @@ fn line(action: &Action) -> String {
         Action::DeleteRecord(_, seen) => format!("delete record {}", seen.id.0),
         Action::DeleteHost(id) => format!("delete host {}", id.0),
         Action::DeleteCertificate(id) => format!("delete certificate {}", id.0),
+        Action::Announce(names) => format!("announce {names:?}"),
         Action::Domain(fqdn, step) => format!("domain {fqdn}: {step:?}"),
         Action::DeleteSecret => "delete secret".to_owned(),
     }
