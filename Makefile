@@ -6,6 +6,9 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
 
+# Tests wait for an API server most of the time: four at once keep two cores busy.
+export RUST_TEST_THREADS ?= 4
+
 # One profile and one set of features for demo and tests, so that nothing is compiled twice.
 CARGO_FLAGS := --locked --features sim
 HOSTWRIGHT := target/debug/hostwright
