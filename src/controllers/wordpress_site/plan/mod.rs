@@ -309,9 +309,12 @@ fn present(
     }
     verdict.node = Some(container.node.clone());
     verdict.resources = Some(sizes::given(status, terms, container));
-    verdict.usage = usage::noted(status.usage.as_ref(), container.usage.as_ref(), now);
     say_the_rest(&mut verdict, (terms, reservation), container);
     let made = is_made(status);
+    // Before, a site has more important things to say, and each word is a write.
+    if made || verdict.is_good(kinds::PROXY_READY) {
+        verdict.usage = usage::noted(status.usage.as_ref(), container.usage.as_ref(), now);
+    }
     if let (true, Some(rest)) = (made, terms.wishes.rest()) {
         return rest::rest(
             verdict,
