@@ -318,7 +318,7 @@ impl<L: Living> Life<'_, L> {
             running.operator.stop().await;
         }
         self.story.took("stop", begun);
-        let before = self.version();
+        let before = self.version().await?;
         let running = self.place.start_settled().await?;
         // What a Provider says of its latency on a busy machine is not the object's.
         let mut writes = running.gate.writes();
@@ -332,7 +332,7 @@ impl<L: Living> Life<'_, L> {
             // The last event of the operator before may still be on its way; the gate of this one counts its own.
             .filter(|call| !call.starts_with(SERVICE))
             .collect();
-        let after = self.version();
+        let after = self.version().await?;
         self.running = Some(running);
         if !writes.is_empty() || !outside.is_empty() || before != after {
             return Err(format!(
@@ -342,9 +342,10 @@ impl<L: Living> Life<'_, L> {
         self.is_whole(changed).await
     }
 
-    fn version(&self) -> Option<String> {
-        self.place
-            .object(self.name)
-            .and_then(|object| object.resource_version())
+    /// The object's version as the server has it: the watch may not have shown yet what a stopping operator wrote.
+    async fn version(&self) -> Result<Option<String>, String> {
+        let object = objects::<L>(&self.place.world).get(self.name).await;
+        let object = object.map_err(|error| error.to_string())?;
+        Ok(object.resource_version())
     }
 }
