@@ -73,6 +73,16 @@ shows 'grafana_dashboard: "1"' --set metrics.dashboard.enabled=true
 shows '"uid": "hostwright"' --set metrics.dashboard.enabled=true
 shows 'kind: ValidatingAdmissionPolicyBinding'
 hides ValidatingAdmissionPolicy --set secretGuard.enabled=false
+policy='kind: MutatingAdmissionPolicy'
+served=(--api-versions admissionregistration.k8s.io/v1/MutatingAdmissionPolicy)
+shows "$policy" "${served[@]}"
+shows "${policy}Binding" "${served[@]}"
+hides namespaceSelector "${served[@]}"
+hides "$policy" "${served[@]}" --set holdOnCreate.enabled=false
+shows 'kubernetes.io/metadata.name: customers' "${served[@]}" \
+  --set 'extraEnv[0].name=HOSTWRIGHT_WATCH_NAMESPACE' --set 'extraEnv[0].value=customers'
+hides "$policy" "${served[@]}" --set 'extraEnv[0].name=HOSTWRIGHT_WATCH_NAMESPACE' \
+  --set 'extraEnv[0].valueFrom.fieldRef.fieldPath=metadata.namespace'
 shows 'name: hosting' --set fullnameOverride=hosting
 shows 'value: "[::]:9090"' --set 'operator.adminAddress=[::]' --set operator.adminPort=9090
 shows 'name: HOSTWRIGHT_WATCH_NAMESPACE' \
@@ -112,6 +122,7 @@ refuses replicaCount --set replicaCount=0
 refuses updateStrategy --set updateStrategy=OnDelete
 refuses 'needs leaderElection.enabled' --set updateStrategy=RollingUpdate
 refuses concurency --set operator.concurency=8
+refuses holdOnCreate/enabled --set holdOnCreate.enabled=perhaps
 refuses 'chart requires kubeVersion' --kube-version 1.32.0
 
 # As files and as rendered: the wrapping must not change what Prometheus reads.

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Renders what the chart lets the operator do into target/devcluster/rights.yaml,
-# for the operator of test clusters, when the chart changed. DEVCLUSTER_OUT names
+# Renders what the chart lets the operator do, and what its policies do about
+# requests, into target/devcluster/rights.yaml, for the operator of test clusters,
+# when the chart changed. DEVCLUSTER_OUT names
 # another directory for it, HELM another helm.
 set -euo pipefail
 
@@ -21,15 +22,16 @@ if [[ ! -x $helm ]]; then
 fi
 
 show=()
-for template in serviceaccount clusterrole clusterrolebinding role rolebinding secretguard flowschema; do
+for template in serviceaccount clusterrole clusterrolebinding role rolebinding secretguard holdoncreate flowschema; do
   show+=(--show-only "templates/$template.yaml")
 done
 mkdir -p "$out"
 # Whoever reads the file meanwhile finds the old one or the new one, never half of one.
 new=$(mktemp "$out/rights.XXXXXX")
 trap 'rm -f "$new"' EXIT
-# With everything that asks for a right.
-"$helm" template hostwright "$chart" --namespace hostwright-system --set leaderElection.enabled=true "${show[@]}" >"$new"
+# With everything that asks for a right, for the API server of hack/devcluster.
+"$helm" template hostwright "$chart" --namespace hostwright-system --set leaderElection.enabled=true \
+  --api-versions admissionregistration.k8s.io/v1/MutatingAdmissionPolicy "${show[@]}" >"$new"
 chmod 644 "$new"
 mv "$new" "$out/rights.yaml"
 echo "$sum" >"$out/rights.sources"

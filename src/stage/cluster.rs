@@ -5,15 +5,26 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
-use kube::Client;
+use kube::api::PostParams;
 use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{Api, Client, ResourceExt};
 use serde::Deserialize;
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+use tokio::time::Instant;
+
+use crate::api::{DnsZone, FINALIZER};
 
 /// Limit for the start of the API server; it takes some 4 s on two idle cores.
 const START_LIMIT: Duration = Duration::from_secs(120);
+/// Limit for the chart's policies to work. The API server looks every 5 s for new definitions.
+const POLICY_LIMIT: Duration = Duration::from_secs(60);
+/// How often is looked whether they do.
+const POLICY_LOOK: Duration = Duration::from_millis(50);
+/// The chart's policy that puts our finalizer on new objects, by its kind and as `kubectl` takes it.
+const POLICY_KIND: &str = "kind: MutatingAdmissionPolicy\n";
+const POLICIES: &str = "mutatingadmissionpolicies,mutatingadmissionpolicybindings";
 /// Limit for stopping it.
 const STOP_LIMIT: Duration = Duration::from_secs(30);
 
@@ -231,7 +242,7 @@ impl Cluster {
         answer(&mut self.answers, answered, limit).await.map(drop)
     }
 
-    /// Applies the resource definitions and the chart's rights, and waits until they hold.
+    /// Applies the resource definitions, the chart's rights and its policies, and waits until they hold.
     ///
     /// # Errors
     /// When `kubectl` fails.
@@ -259,8 +270,49 @@ impl Cluster {
         }
         let rights = std::fs::read_to_string(&rights).map_err(failed("cannot read the chart's rights"))?;
         self.kubectl(&["apply", "-n", namespace, "-f", "-"], &rights)
-            .await
-            .map(drop)
+            .await?;
+        match rights.contains(POLICY_KIND) {
+            true => self.wait_for_policy(true).await,
+            false => Ok(()),
+        }
+    }
+
+    /// Takes away what puts our finalizer on new objects, for operators of others, which would never take it off.
+    ///
+    /// # Errors
+    /// When `kubectl` fails.
+    pub async fn remove_hold(&self) -> Result<(), StageError> {
+        self.kubectl(&["delete", POLICIES, "--all"], "").await?;
+        self.wait_for_policy(false).await
+    }
+
+    /// Waits until new objects come with our finalizer, or without it. Until the API server has seen the definitions of
+    /// what a mutating policy is about, it refuses such objects.
+    async fn wait_for_policy(&self, holds: bool) -> Result<(), StageError> {
+        let namespace = super::OPERATOR_NAMESPACE;
+        let zones: Api<DnsZone> = Api::namespaced(self.admin().await?, namespace);
+        let zone = super::zone(namespace, "policy", "policy.example", "none");
+        let zone: DnsZone =
+            serde_json::from_value(zone).map_err(|error| StageError::Other(error.to_string()))?;
+        let dry = PostParams {
+            dry_run: true,
+            ..PostParams::default()
+        };
+        let begun = Instant::now();
+        loop {
+            let seen = match zones.create(&dry, &zone).await {
+                Ok(zone) if zone.finalizers().iter().any(|name| name == FINALIZER) == holds => return Ok(()),
+                Ok(zone) => format!("a new object has the finalizers {:?}", zone.finalizers()),
+                Err(error) => error.to_string(),
+            };
+            if begun.elapsed() > POLICY_LIMIT {
+                let seconds = POLICY_LIMIT.as_secs();
+                return Err(StageError::Other(format!(
+                    "the chart's policy does not do its part within {seconds} s: {seen}"
+                )));
+            }
+            tokio::time::sleep(POLICY_LOOK).await;
+        }
     }
 
     /// Applies objects.

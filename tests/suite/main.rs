@@ -25,6 +25,7 @@ mod drift;
 mod edge;
 mod examples;
 mod fence;
+mod hold;
 mod installer;
 mod ispconfig_transcripts;
 mod leader;

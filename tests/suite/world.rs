@@ -29,6 +29,8 @@ use tokio::sync::OnceCell;
 
 /// Longest wait for anything: a pass takes milliseconds here, but the machine may be busy.
 pub const PATIENCE: Duration = Duration::from_secs(60);
+/// Label of namespaces in which the chart's policy does not put the finalizer on new objects.
+const UNHELD: &str = "test.hostwright.dev/unheld";
 /// How often a condition is looked at.
 const LOOK: Duration = Duration::from_millis(25);
 
@@ -68,6 +70,7 @@ pub async fn shared() -> &'static Shared {
                 let cluster = runtime.block_on(async {
                     let cluster = Cluster::start(&options).await.unwrap();
                     cluster.install().await.unwrap();
+                    except_unheld(&cluster).await;
                     cluster
                 });
                 Shared {
@@ -83,6 +86,15 @@ pub async fn shared() -> &'static Shared {
             .unwrap()
         })
         .await
+}
+
+/// Lets the policy overlook the namespaces of worlds that are to be without it.
+async fn except_unheld(cluster: &Cluster) {
+    let selector = json!({"matchExpressions": [{"key": UNHELD, "operator": "DoesNotExist"}]});
+    let patch = json!({"spec": {"matchResources": {"namespaceSelector": selector}}}).to_string();
+    let binding = "mutatingadmissionpolicybinding/hostwright-system-hostwright-hold";
+    let arguments = ["patch", binding, "--type=merge", "--patch", &patch];
+    cluster.kubectl(&arguments, "").await.unwrap();
 }
 
 /// A client from a kubeconfig.
@@ -303,7 +315,14 @@ impl World {
     /// A world whose back-ends behave as told.
     pub async fn with(options: BackendsOptions, pool: Pool) -> Self {
         let shared = shared().await;
-        Self::on(&shared.admin, &shared.operator, options, pool).await
+        Self::on(&shared.admin, &shared.operator, options, pool, json!({})).await
+    }
+
+    /// A world in which objects come without the finalizer, as on a cluster without the chart's policy.
+    pub async fn unheld(options: BackendsOptions, pool: Pool) -> Self {
+        let shared = shared().await;
+        let labels = json!({UNHELD: "true"});
+        Self::on(&shared.admin, &shared.operator, options, pool, labels).await
     }
 
     /// A world on a cluster of its own.
@@ -313,11 +332,12 @@ impl World {
             cluster.operator_kubeconfig(),
             options,
             pool,
+            json!({}),
         )
         .await
     }
 
-    async fn on(admin: &Path, operator: &Path, options: BackendsOptions, pool: Pool) -> Self {
+    async fn on(admin: &Path, operator: &Path, options: BackendsOptions, pool: Pool, labels: Value) -> Self {
         let number = WORLDS.fetch_add(1, Ordering::SeqCst);
         let namespace = format!("world-{number}");
         let pool = Pool {
@@ -335,8 +355,9 @@ impl World {
             pace: pace(),
             everywhere: false,
         };
+        let metadata = json!({"name": namespace, "labels": labels});
         world
-            .apply(&json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}}))
+            .apply(&json!({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}))
             .await;
         for mut object in foundations(&world.backends, &world.pool) {
             // The operators of other worlds shall leave these back-ends alone.

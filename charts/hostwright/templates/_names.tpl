@@ -53,3 +53,12 @@ true
 {{- printf "%s:%s" .Values.image.repository (default .Chart.AppVersion .Values.image.tag) -}}
 {{- end -}}
 {{- end -}}
+
+{{/* The only namespace that the operator serves; nothing when it serves all, ? when only the pod will know. */}}
+{{- define "hostwright.served" -}}
+{{- range .Values.extraEnv -}}
+{{- if eq (toString .name) "HOSTWRIGHT_WATCH_NAMESPACE" -}}
+{{- if .valueFrom }}?{{ else }}{{ .value }}{{ end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}

@@ -27,6 +27,11 @@ pub trait Living: Clone + Send + Sync + 'static {
 
     /// The kind's label in metrics.
     const KIND: &'static str;
+    /// Whether objects come with the finalizer; without it the operator's first write puts it there.
+    fn held(&self) -> bool {
+        true
+    }
+
     /// Whether its lives have a change of the spec in them.
     fn changes(&self) -> bool;
 

@@ -78,7 +78,10 @@ impl<L: Living> Place<L> {
             tripwire: Some(wire.clone()),
             ..BackendsOptions::default()
         };
-        let mut world = World::with(options, Pool::default()).await;
+        let mut world = match living.held() {
+            true => World::with(options, Pool::default()).await,
+            false => World::unheld(options, Pool::default()).await,
+        };
         world.pace.deadline = DEADLINE;
         let server = client(&world.operator_kubeconfig).await;
         let (news, seen) = watch::channel(Seen::new());

@@ -207,6 +207,11 @@ impl Living for Zones {
 
     const KIND: &'static str = "DnsZone";
 
+    /// One vendor for each of both roads.
+    fn held(&self) -> bool {
+        self.0 == Vendor::Cloudflare
+    }
+
     fn changes(&self) -> bool {
         true
     }
