@@ -63,9 +63,18 @@ fn complete(crd: CustomResourceDefinition) -> Value {
     for version in versions.into_iter().flatten() {
         if let Some(status) = version.pointer_mut("/schema/openAPIV3Schema/properties/status") {
             set_unready_default(status);
+            set_one_owner(status);
         }
     }
     value
+}
+
+/// The operator alone writes a status, so that its fields need no managers of their own: the list of those would be half as
+/// long as the status, in every object, answer and watch, and the API server would compare it field by field in every write.
+fn set_one_owner(status: &mut Value) {
+    if let Some(status) = status.as_object_mut() {
+        status.insert("x-kubernetes-map-type".to_owned(), json!("atomic"));
+    }
 }
 
 /// A fresh object says `Ready=Unknown`, so that nobody mistakes it for a ready one before the operator saw it.
