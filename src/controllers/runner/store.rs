@@ -187,7 +187,7 @@ fn requests<K: Managed>(object: &K) -> Request {
     Request::new(K::url_path(&Default::default(), object.namespace().as_deref()))
 }
 
-/// The object without the book-keeping of field managers, which is more than half of its bytes.
+/// The object without the book-keeping of field managers, which nobody here reads.
 pub fn trimmed<K: Managed>(mut object: K) -> K {
     Resource::meta_mut(&mut object).managed_fields = None;
     object
