@@ -38,6 +38,8 @@ pub enum Operation {
     Rollback,
     /// Destroys it.
     Destroy,
+    /// Restores it from an archive.
+    Recover,
 }
 
 /// Where a task stands.
@@ -234,6 +236,30 @@ pub struct Snapshot {
     pub broken: Option<String>,
 }
 
+/// An archive that a backup job of the hoster made of a container. It outlives the container.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Archive {
+    /// Its id, in the back-end's own form.
+    pub id: String,
+    /// When the backup was made: what was written later is not in it.
+    pub taken_at: Timestamp,
+    /// The nodes that can read it.
+    pub nodes: BTreeSet<String>,
+}
+
+/// A lost container that is restored under its number.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ArchiveRestore {
+    /// Its number, which must be free.
+    pub id: Vmid,
+    /// The node to restore it on, one of those that can read the archive.
+    pub node: String,
+    /// Id of the archive.
+    pub archive: String,
+    /// Whose the archive must be.
+    pub owner: OwnerMark,
+}
+
 /// A cluster that runs containers.
 ///
 /// Every method resolves the node itself, for containers move. Methods that begin a task return at once;
@@ -298,6 +324,16 @@ pub trait ContainerHost: HealthCheck {
     /// Begins to destroy a stopped container with its disks; `None` when it is gone. The mark is compared
     /// once more right before the call; `Conflict` when it is not `owner`'s.
     async fn destroy(&self, id: Vmid, owner: &OwnerMark) -> Result<Option<TaskId>, ProviderError>;
+
+    /// The newest archive of a container of that number which carries the owner's mark; those of others who had the
+    /// number are left out. `None` only when all archives there are were looked at: `Denied` while a right to see them is
+    /// missing, `Unavailable` while a place is away that may have a newer one.
+    async fn newest_archive(&self, id: Vmid, owner: &OwnerMark) -> Result<Option<Archive>, ProviderError>;
+
+    /// Begins to restore a container from an archive under its number, as it was then and without starting it. The
+    /// archive's mark is compared once more right before the call. `Conflict` when it is not the owner's, and when the
+    /// number is taken: nothing is ever restored over a container.
+    async fn restore_archive(&self, restore: &ArchiveRestore) -> Result<TaskId, ProviderError>;
 
     /// Puts it under high availability with the Provider's placement, in the given state; no-op when it is.
     async fn ensure_high_availability(

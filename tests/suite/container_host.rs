@@ -1,6 +1,7 @@
 //! The contract suite of `ContainerHost`, over HTTP on a simulated Proxmox VE cluster of each release whose API
 //! differs. Times that matter are skipped, not waited for.
 
+mod archives;
 mod changes;
 mod disks;
 mod trouble;
@@ -475,6 +476,12 @@ macro_rules! contract_suite {
                 disks::a_rollback_brings_the_old_configuration_back,
                 disks::a_rollback_needs_a_whole_snapshot_and_a_stopped_container,
                 disks::a_refused_rollback_leaves_a_lock_for_a_person,
+                archives::a_lost_container_comes_back_from_its_newest_archive,
+                archives::an_archive_of_somebody_else_is_never_restored,
+                archives::nothing_is_restored_over_a_container,
+                archives::what_cannot_be_seen_is_no_absence,
+                archives::a_restore_is_found_again_and_fails_late,
+                archives::archives_are_no_leftovers,
                 changes::adoption_adds_the_mark_and_keeps_the_rest,
                 changes::lost_answers_are_found_again_or_repeated,
                 changes::nothing_changes_what_is_not_ours,

@@ -270,9 +270,10 @@ impl Proxmox {
             let request = Request::get("storage.content", format!("volumes of {id}"), &path).with("vmid", id);
             let rows: Vec<VolumeRow> = self.api.ask(request).await?;
             let number = u64::from(id.get());
-            let ours = rows
-                .into_iter()
-                .filter(|row| row.vmid.is_none_or(|vmid| vmid == number));
+            let ours = rows.into_iter().filter(|row| {
+                // Backups are the hoster's and stay, also where they are on the same storage.
+                row.vmid.is_none_or(|vmid| vmid == number) && row.content.as_deref() != Some("backup")
+            });
             found.extend(ours.map(|row| (row.volid, ())));
         }
         Ok(found.into_keys().collect())

@@ -7,6 +7,7 @@
 //! | `classify.rs` | what a refusal means |
 //! | `inventory.rs` | the cluster list, where a container is, what it is |
 //! | `lifecycle.rs` | create, start, stop, destroy, snapshots |
+//! | `archives.rs` | archives of the backup job, restores from them |
 //! | `changes.rs` | restart, settings, growth, rollback, adoption |
 //! | `texts.rs` | texts in which others write too |
 //! | `tasks.rs` | long-running work |
@@ -15,6 +16,7 @@
 //!
 //! The minimal role of the token is in `rights.rs`.
 
+mod archives;
 mod changes;
 mod classify;
 mod client;
@@ -41,8 +43,8 @@ use self::wire::Listing;
 use crate::domain::{AddressPool, Gib, OwnerMark, Vmid};
 use crate::providers::coalesce::Coalesced;
 use crate::providers::container_host::{
-    Container, ContainerHost, ContainerSettings, ContainerSpec, HaState, Operation, Snapshot, Survey, TaskId,
-    TaskRecord, TaskState,
+    Archive, ArchiveRestore, Container, ContainerHost, ContainerSettings, ContainerSpec, HaState, Operation,
+    Snapshot, Survey, TaskId, TaskRecord, TaskState,
 };
 use crate::providers::error::{ErrorKind, ProviderError};
 use crate::providers::gate::Gate;
@@ -239,6 +241,14 @@ impl ContainerHost for Proxmox {
 
     async fn destroy(&self, id: Vmid, owner: &OwnerMark) -> Result<Option<TaskId>, ProviderError> {
         self.begin_destroy(id, owner).await
+    }
+
+    async fn newest_archive(&self, id: Vmid, owner: &OwnerMark) -> Result<Option<Archive>, ProviderError> {
+        self.find_archive(id, owner).await
+    }
+
+    async fn restore_archive(&self, restore: &ArchiveRestore) -> Result<TaskId, ProviderError> {
+        self.begin_archive_restore(restore).await
     }
 
     async fn ensure_high_availability(

@@ -9,6 +9,13 @@
 //! | `/sdn/zones/localnetwork/<bridge>[/<vlan>]` | SDN.Use |
 //! | `/pool/<pool>` | Pool.Audit, Pool.Allocate, when a pool is used |
 //! | `/` | Sys.Audit; Sys.Console for high availability only |
+//!
+//! Only where a Plan has `recovery: RestoreLatestBackup` (see `archives.rs`), and looked at only when a container is lost:
+//!
+//! | path | privileges |
+//! | --- | --- |
+//! | `/vms` | VM.Backup; not on a pool, for a container that is lost is in none |
+//! | `/storage/<backups>`, each storage that takes backups | Datastore.AllocateSpace, Datastore.Audit |
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -45,7 +52,7 @@ pub(super) struct Rights(BTreeMap<String, BTreeMap<String, Value>>);
 impl Rights {
     /// Whether a right is held at a path: by the path's own entry, or else by its nearest ancestor that has
     /// one, if the right propagates.
-    fn hold(&self, path: &str, right: &str) -> bool {
+    pub(super) fn hold(&self, path: &str, right: &str) -> bool {
         if let Some(own) = self.0.get(path) {
             return own.contains_key(right);
         }
@@ -135,7 +142,7 @@ fn propagates(flag: &Value) -> bool {
 }
 
 impl Proxmox {
-    async fn read_rights(&self) -> Result<Arc<Rights>, ProviderError> {
+    pub(super) async fn read_rights(&self) -> Result<Arc<Rights>, ProviderError> {
         let request = || Request::get("access.permissions", "API token", &["access", "permissions"]);
         self.rights
             .get(|| async { Ok(Arc::new(self.api.ask::<Rights>(request()).await?)) })
@@ -175,6 +182,10 @@ impl Proxmox {
         let mut capabilities = vec![placement.to_owned()];
         if version.has_environment() {
             capabilities.push("first-boot-environment".to_owned());
+        }
+        // So that a hoster sees before a loss whether a lost container could be restored.
+        if rights.hold("/vms", "VM.Backup") {
+            capabilities.push("restore-archives".to_owned());
         }
         Ok(Health {
             missing_rights: rights.missing(&self.settings),

@@ -62,6 +62,7 @@ fn types_of(operation: Operation) -> &'static [&'static str] {
         Operation::Rollback => &["vzrollback"],
         Operation::DeleteSnapshot => &["vzdelsnapshot"],
         Operation::Destroy => &["vzdestroy"],
+        Operation::Recover => &["vzrestore"],
     }
 }
 

@@ -474,6 +474,8 @@ pub(super) struct VolumeRow {
     pub(super) volid: String,
     #[serde(default, deserialize_with = "number")]
     pub(super) vmid: Option<u64>,
+    #[serde(default, deserialize_with = "text")]
+    pub(super) content: Option<String>,
 }
 
 /// Answer of `/version`.

@@ -39,6 +39,7 @@ const PRIVILEGES: &[(&str, &[&str])] = &[
         &[
             "VM.Allocate",
             "VM.Audit",
+            "VM.Backup",
             "VM.Clone",
             "VM.Config.CPU",
             "VM.Config.Disk",

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::state::{GIB, Guest, GuestKind, Load, State};
 use super::tasks::TaskFault;
-use super::{ProxmoxSim, config, ha, power, snapshots};
+use super::{ProxmoxSim, archives, config, ha, power, snapshots};
 use crate::sim::directory::{ContainerDirectory, Installed};
 
 /// One snapshot as it is.
@@ -141,6 +141,11 @@ impl ProxmoxSim {
             let orphans = state.storages.volumes().filter(|(vmid, id)| !named(*vmid, id));
             orphans.map(|(_, id)| id.clone()).collect()
         })
+    }
+
+    /// Volume identifiers of the archives that backup jobs have made.
+    pub fn archives(&self) -> Vec<String> {
+        self.look(|state| state.archives.keys().cloned().collect())
     }
 
     /// Resources of high availability.
@@ -329,6 +334,29 @@ impl ProxmoxSim {
         self.act(|state| {
             if let Some(guest) = state.guest_mut(vmid) {
                 guest.load = Some(Load { cpu, memory, disk });
+            }
+        });
+    }
+
+    /// Makes an archive of a container or virtual machine as it is on a storage, as a backup job does, and returns its
+    /// volume identifier.
+    ///
+    /// # Errors
+    /// The sentence with which Proxmox would refuse it.
+    pub fn back_up(&self, vmid: u32, storage: &str) -> Result<String, String> {
+        self.act(|state| archives::back_up(state, vmid, storage))
+    }
+
+    /// Takes an archive away, as a person or the retention of the backup job does.
+    pub fn remove_archive(&self, id: &str) {
+        self.act(|state| state.archives.remove(id));
+    }
+
+    /// Spoils an archive: the storage's check has failed, and it cannot be unpacked.
+    pub fn spoil_archive(&self, id: &str) {
+        self.act(|state| {
+            if let Some(archive) = state.archives.get_mut(id) {
+                archive.corrupt = true;
             }
         });
     }

@@ -1,4 +1,5 @@
-//! Creation: checks and the reservation of the number before the UPID, everything else in the worker.
+//! Creation, from a template or an archive: checks and the reservation of the number before the UPID, everything else in
+//! the worker.
 
 use serde_json::{Value, json};
 
@@ -7,7 +8,7 @@ use super::http::Call;
 use super::options::PveVersion;
 use super::state::{Config, GIB, Guest, GuestKind, State};
 use super::work::Work;
-use super::{config, formats, ha, tasks};
+use super::{archives, config, formats, ha, tasks};
 
 /// Keys of the call that are not lines of the configuration.
 const NOT_CONFIG: &[&str] = &[
@@ -28,17 +29,26 @@ const NOT_CONFIG: &[&str] = &[
     "unprivileged",
     "vmid",
 ];
-/// Size of the root disk when none is asked for, in GiB.
-const DEFAULT_DISK: &str = "4";
+/// Size of the root disk when none is asked for.
+const DEFAULT_DISK: u64 = 4 * GIB;
+
+/// What a new container is filled with.
+#[derive(Debug, Clone)]
+pub(super) enum Source {
+    /// The template of this name.
+    Template(String),
+    /// An archive.
+    Archive(archives::Recovered),
+}
 
 /// What a creating worker knows.
 #[derive(Debug, Clone)]
 pub(super) struct CreatePlan {
     node: String,
-    config: Config,
+    pub(super) config: Config,
     storage: String,
-    bytes: u64,
-    template: String,
+    pub(super) bytes: u64,
+    pub(super) source: Source,
     start: bool,
     ha_managed: bool,
     pool: Option<String>,
@@ -46,13 +56,45 @@ pub(super) struct CreatePlan {
     in_time: bool,
 }
 
+impl CreatePlan {
+    /// What a call asks for, to be filled with no template yet.
+    pub(super) fn new(call: &Call, config: Config, storage: String, pool: Option<String>) -> Self {
+        Self {
+            node: call.node.clone(),
+            config,
+            storage,
+            bytes: 0,
+            source: Source::Template(String::new()),
+            start: call.flag("start"),
+            ha_managed: call.flag("ha-managed"),
+            pool,
+            in_time: true,
+        }
+    }
+
+    /// The word in the UPID.
+    pub(super) fn kind(&self) -> &'static str {
+        match self.source {
+            Source::Template(_) => "vzcreate",
+            Source::Archive(_) => "vzrestore",
+        }
+    }
+}
+
 /// `POST /nodes/{node}/lxc`
 pub(super) fn create(state: &mut State, call: &Call) -> Result<Value, Refusal> {
-    if call.flag("restore") {
-        return Refusal::say(format!("unable to restore CT {} - no backup storage", call.vmid));
+    let restore = call.flag("restore");
+    if call.text("unique").is_some() && call.text("restore").is_none() {
+        let text = "missing property - 'unique' requires this property";
+        return Err(Refusal::parameter("restore", text));
     }
-    check_unused(state, call.vmid)?;
-    let plan = plan(state, call)?;
+    let plan = match restore {
+        true => archives::restore(state, call)?,
+        false => {
+            check_unused(state, call.vmid)?;
+            plan(state, call)?
+        }
+    };
     let mut guest = Guest::new(call.vmid, GuestKind::Container, &call.node);
     guest.lock = Some("create".to_owned());
     state.insert_guest(guest);
@@ -62,7 +104,7 @@ pub(super) fn create(state: &mut State, call: &Call) -> Result<Value, Refusal> {
     )))
 }
 
-fn check_unused(state: &State, vmid: u32) -> Result<(), Refusal> {
+pub(super) fn check_unused(state: &State, vmid: u32) -> Result<(), Refusal> {
     match state.guests.get(&vmid) {
         None => Ok(()),
         Some(guest) => {
@@ -75,7 +117,8 @@ fn check_unused(state: &State, vmid: u32) -> Result<(), Refusal> {
     }
 }
 
-fn plan(state: &mut State, call: &Call) -> Result<CreatePlan, Refusal> {
+/// The lines of the configuration that a call asks for, and the pool, if the token may.
+pub(super) fn asked(state: &State, call: &Call) -> Result<(Config, Option<String>), Refusal> {
     let vmid = call.vmid;
     let pool = call.text("pool").map(str::to_owned);
     match &pool {
@@ -85,17 +128,23 @@ fn plan(state: &mut State, call: &Call) -> Result<CreatePlan, Refusal> {
         Some(pool) => state.require(&format!("/pool/{pool}"), "VM.Allocate")?,
         None => state.require(&format!("/vms/{vmid}"), "VM.Allocate")?,
     }
+    let mut lines: Config = call.values.clone();
+    lines.retain(|key, _| !NOT_CONFIG.contains(&key.as_str()) && !key.starts_with("unused"));
+    config::check_rights(state, vmid, lines.keys().map(String::as_str), &lines)?;
+    Ok((lines, pool))
+}
+
+fn plan(state: &mut State, call: &Call) -> Result<CreatePlan, Refusal> {
+    let vmid = call.vmid;
+    let (lines, pool) = asked(state, call)?;
     let nines = state.version() >= PveVersion::V9_0;
     let unprivileged = call.boolean("unprivileged").unwrap_or(nines);
     if !unprivileged && nines {
         state.require("/", "Sys.Modify")?;
     }
-    let mut lines: Config = call.values.clone();
-    lines.retain(|key, _| !NOT_CONFIG.contains(&key.as_str()) && !key.starts_with("unused"));
-    config::check_rights(state, vmid, lines.keys().map(String::as_str), &lines)?;
     state.require(&format!("/vms/{vmid}"), "VM.Config.Disk")?;
     let template = template(state, call)?;
-    let (storage, bytes) = root_disk(state, call)?;
+    let (storage, bytes) = target(state, call)?;
     let mut config = Config::new();
     for (key, value) in &lines {
         let value = config::canonical(state, key, value);
@@ -115,17 +164,10 @@ fn plan(state: &mut State, call: &Call) -> Result<CreatePlan, Refusal> {
     if unprivileged {
         config.insert("unprivileged".to_owned(), "1".to_owned());
     }
-    Ok(CreatePlan {
-        node: call.node.clone(),
-        config,
-        storage,
-        bytes,
-        template,
-        start: call.flag("start"),
-        ha_managed: call.flag("ha-managed"),
-        pool,
-        in_time: true,
-    })
+    let mut plan = CreatePlan::new(call, config, storage, pool);
+    plan.bytes = bytes.unwrap_or(DEFAULT_DISK);
+    plan.source = Source::Template(template);
+    Ok(plan)
 }
 
 fn template(state: &State, call: &Call) -> Result<String, Refusal> {
@@ -146,13 +188,15 @@ fn template(state: &State, call: &Call) -> Result<String, Refusal> {
     Ok(id.to_owned())
 }
 
-fn root_disk(state: &State, call: &Call) -> Result<(String, u64), Refusal> {
+/// The storage of the root disk, and its size if one is asked for.
+pub(super) fn target(state: &State, call: &Call) -> Result<(String, Option<u64>), Refusal> {
     let default = call.text("storage").unwrap_or("local");
-    let wanted = call.text("rootfs").unwrap_or(DEFAULT_DISK);
-    let volume = formats::properties(wanted, "volume")
-        .ok()
-        .and_then(|found| found.get("volume").cloned())
-        .unwrap_or_default();
+    let wanted = call.text("rootfs");
+    let volume = wanted.and_then(|wanted| {
+        let found = formats::properties(wanted, "volume").ok()?;
+        found.get("volume").cloned()
+    });
+    let volume = volume.unwrap_or_default();
     let (storage, size) = volume.split_once(':').unwrap_or((default, &volume));
     let Some(target) = state.storages.all.get(storage) else {
         return Refusal::say(format!("storage '{storage}' does not exist"));
@@ -162,8 +206,9 @@ fn root_disk(state: &State, call: &Call) -> Result<(String, u64), Refusal> {
         return Err(Refusal::parameter("storage", text));
     }
     state.require(&format!("/storage/{storage}"), "Datastore.AllocateSpace")?;
-    match formats::scaled(size, GIB) {
-        Some(bytes) if bytes > 0 => Ok((storage.to_owned(), bytes)),
+    match (wanted, formats::scaled(size, GIB)) {
+        (None, _) => Ok((storage.to_owned(), None)),
+        (_, Some(bytes)) if bytes > 0 => Ok((storage.to_owned(), Some(bytes))),
         _ => Refusal::say(format!("volume '{volume}' does not exist")),
     }
 }
@@ -186,7 +231,10 @@ pub(super) fn finish(
         Ok(volume) => volume,
         Err(text) => {
             abandon(state, vmid, &plan);
-            return Err(text);
+            return Err(match plan.source {
+                Source::Template(_) => text,
+                Source::Archive(_) => format!("unable to restore CT {vmid} - {text}"),
+            });
         }
     };
     state.storages.leave(&plan.storage);
@@ -204,10 +252,16 @@ pub(super) fn finish(
         .config
         .get("features")
         .is_some_and(|f| f.contains("nesting=1"));
-    let warns = ["debian-13", "ubuntu-24.04"]
-        .iter()
-        .any(|modern| plan.template.contains(modern));
-    guest.template = Some(plan.template);
+    let mut warns = false;
+    match plan.source {
+        Source::Template(template) => {
+            warns = ["debian-13", "ubuntu-24.04"]
+                .iter()
+                .any(|modern| template.contains(modern));
+            guest.template = Some(template);
+        }
+        Source::Archive(recovered) => archives::unpack(state, vmid, recovered),
+    }
     state.reindex(vmid);
     if let Some(pool) = plan.pool.and_then(|pool| state.pools.get_mut(&pool)) {
         pool.vmids.insert(vmid);
@@ -225,10 +279,13 @@ fn allocate(state: &mut State, vmid: u32, plan: &CreatePlan) -> Result<String, S
     if !plan.in_time {
         return Err(errors::storage_locked(&plan.storage));
     }
+    archives::check_source(state, &plan.node, plan)?;
     let volume = state.storages.allocate(&plan.storage, vmid, plan.bytes)?;
-    if !state.storages.has_template(&plan.node, &plan.template) {
+    if let Source::Template(template) = &plan.source
+        && !state.storages.has_template(&plan.node, template)
+    {
         state.storages.free(vmid, &volume)?;
-        return Err(format!("volume '{}' does not exist", plan.template));
+        return Err(format!("volume '{template}' does not exist"));
     }
     Ok(volume)
 }

@@ -14,7 +14,8 @@ use super::parameters::{
 use super::schema::{Kind, Param};
 use super::state::State;
 use super::{
-    cluster, config, containers, create, destroy, ha, ha_rules, power, resize, snapshots, storage, tasks,
+    archives, cluster, config, containers, create, destroy, ha, ha_rules, power, resize, snapshots, storage,
+    tasks,
 };
 
 /// What answers.
@@ -455,6 +456,13 @@ pub(super) static ENDPOINTS: &[Endpoint] = &[
         STORAGE_READ,
         &[IN_STORAGE, CONTENT_FILTER],
         storage::content,
+    ),
+    at(
+        "GET",
+        "/nodes/{node}/vzdump/extractconfig",
+        OPEN,
+        &[IN_NODE, &[Param::must("volume", Kind::Text(LONG))]],
+        archives::extract_config,
     ),
     at(
         "GET",

@@ -7,9 +7,11 @@
 //! | `state` | guests, volumes and a queue of what is going to happen |
 //! | `tasks`, `work` | workers: UPIDs, late failures, lists |
 //! | `create`, `destroy`, `power`, `resize`, `snapshots`, `config`, `containers` | containers, by subject |
+//! | `archives` | what backup jobs made of guests, and restores from it |
 //! | `storage`, `ha`, `ha_rules`, `cluster` | the rest of the cluster |
 //! | `control` | what tests may see and do from outside the API |
 
+mod archives;
 mod cluster;
 mod config;
 mod containers;

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
+use super::archives::Archives;
 use super::errors::{self, Refusal};
 use super::options::{ProxmoxOptions, PveVersion};
 use super::storage::Storages;
@@ -210,6 +211,7 @@ pub(super) struct State {
     pub(super) guests: BTreeMap<u32, Guest>,
     addresses: BTreeSet<(Ipv4Addr, u32)>,
     pub(super) storages: Storages,
+    pub(super) archives: Archives,
     pub(super) tasks: Tasks,
     pub(super) ha: ha::HighAvailability,
     pub(super) pools: BTreeMap<String, Pool>,
@@ -235,6 +237,7 @@ impl State {
             guests: BTreeMap::new(),
             addresses: BTreeSet::new(),
             storages: Storages::new(&options),
+            archives: Archives::new(),
             tasks: Tasks::default(),
             ha: ha::HighAvailability::default(),
             pools: pools.collect(),

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
+use super::archives;
 use super::errors::{self, Refusal};
 use super::http::Call;
 use super::options::{ProxmoxOptions, SimStorage};
@@ -222,6 +223,10 @@ fn storage_of<'s>(state: &'s State, call: &Call) -> Result<(&'s str, &'s Storage
 /// `GET /nodes/{node}/storage`
 pub(super) fn index(state: &mut State, call: &Call) -> Result<Value, Refusal> {
     let wanted = call.text("content");
+    // What the token may not read is left out without a word.
+    if state.lacks("Datastore.Audit") && state.lacks("Datastore.AllocateSpace") {
+        return Ok(json!([]));
+    }
     let rows = state.storages.all.iter().filter_map(|(name, storage)| {
         let kept = storage.about.content.split(',');
         if wanted.is_some_and(|wanted| !kept.into_iter().any(|kind| wanted.contains(kind))) {
@@ -282,6 +287,9 @@ pub(super) fn content(state: &mut State, call: &Call) -> Result<Value, Refusal> 
                     .filter_map(|(vmid, id)| row(vmid, id)),
             ),
         }
+    }
+    if keep("backup") {
+        rows.extend(archives::rows(state, &call.node, name, owner));
     }
     if keep("vztmpl") && owner.is_none() {
         let templates = state.storages.templates.iter();

@@ -30,7 +30,7 @@ impl Work {
     /// The word in the UPID.
     pub(super) fn kind(&self) -> &'static str {
         match self {
-            Self::Create(_) => "vzcreate",
+            Self::Create(plan) => plan.kind(),
             Self::Destroy(_) => "vzdestroy",
             Self::Start => "vzstart",
             Self::Stop => "vzstop",

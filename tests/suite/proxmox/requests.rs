@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use hostwright::domain::{Gib, Mib};
 use hostwright::providers::HealthCheck;
 use hostwright::providers::container_host::{
-    ContainerHost, ContainerSettings, ContainerSpec, HaState, Operation, TaskId,
+    ArchiveRestore, ContainerHost, ContainerSettings, ContainerSpec, HaState, Operation, TaskId,
 };
 use hostwright::providers::proxmox::ProxmoxSettings;
 use jiff::Timestamp;
@@ -132,6 +132,7 @@ async fn drive(server: &Scripted) {
         Operation::DeleteSnapshot,
         Operation::Rollback,
         Operation::Destroy,
+        Operation::Recover,
     ] {
         client
             .tasks_of(id(), operation, Timestamp::UNIX_EPOCH)
@@ -209,5 +210,89 @@ async fn every_request_fits_the_official_schema() {
         assert_eq!(has("POST /cluster/ha/rules"), version.0 >= 9);
         assert_eq!(has("PUT /cluster/ha/rules/hostwright-ct-907"), version.0 >= 9);
         assert_eq!(has("DELETE /cluster/ha/rules/hostwright-ct-907"), version.0 >= 9);
+    }
+}
+
+/// Answers about archives of a container that is gone; with a description as the archive has it.
+fn archived(description: String) -> impl Fn(&super::scripted::Seen) -> Answer + Send + Sync + 'static {
+    let world = World {
+        node: None,
+        rights: json!({
+            "/vms": {"VM.Audit": 1, "VM.Backup": 1},
+            "/storage": {"Datastore.AllocateSpace": 1, "Datastore.Audit": 1},
+        }),
+        ..World::default()
+    };
+    let volume = "backups:backup/vzdump-lxc-907-2026_11_20-03_00_02.tar.zst";
+    move |seen| match seen.line().as_str() {
+        "GET /nodes/pve1/storage" | "GET /nodes/pve2/storage" => {
+            Answer::Data(json!([{"storage": "backups", "content": "backup,iso", "shared": 1, "active": 1}]))
+        }
+        "GET /nodes/pve1/storage/backups/content" => Answer::Data(json!([
+            {"volid": volume, "ctime": 1_795_143_602, "size": 4096, "format": "tar.zst", "vmid": 907},
+        ])),
+        "GET /nodes/pve1/vzdump/extractconfig" => {
+            assert_eq!(seen.params(), [("volume".to_owned(), volume.to_owned())]);
+            Answer::Data(format!("{description}arch: amd64\nunprivileged: 1\n").into())
+        }
+        "POST /nodes/pve1/lxc" => Answer::Data(upid("pve1", "vzrestore").into()),
+        _ => world.answer(seen),
+    }
+}
+
+#[tokio::test]
+async fn a_restore_sends_nothing_that_could_overwrite_or_change_owners() {
+    let ours = owner().to_string().replace(':', "%3A");
+    let server = Scripted::start(archived(format!("#for people\n#{ours}\n"))).await;
+    let client = server.client(everything_set);
+    let archive = client.newest_archive(id(), &owner()).await.unwrap().unwrap();
+    assert_eq!(archive.nodes, BTreeSet::from(["pve1", "pve2"].map(str::to_owned)));
+    let restore = ArchiveRestore {
+        id: id(),
+        node: "pve1".to_owned(),
+        archive: archive.id,
+        owner: owner(),
+    };
+    client.restore_archive(&restore).await.unwrap();
+    let sent = server.last("POST /nodes/pve1/lxc").form;
+    let sent: BTreeMap<&str, &str> = sent.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
+    let expected = BTreeMap::from([
+        ("ostemplate", restore.archive.as_str()),
+        ("pool", "wordpress"),
+        ("restore", "1"),
+        ("storage", "drbd"),
+        ("unprivileged", "1"),
+        ("vmid", "907"),
+    ]);
+    assert_eq!(sent, expected);
+    let Some(schema) = contract("pve-api-subset.json") else {
+        return;
+    };
+    let schema: Value = serde_json::from_slice(&schema).unwrap();
+    // The excerpt of the official schema has no vzdump.
+    for seen in server
+        .seen()
+        .iter()
+        .filter(|seen| !seen.path.contains("/vzdump/"))
+    {
+        for version in [(8, 4), (9, 2)] {
+            let checked =
+                pve_schema::check_request_for(&schema, version, &seen.method, &seen.path, &seen.params());
+            assert_eq!(checked, Ok(()), "{version:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_archive_of_another_owner_is_not_asked_for() {
+    for description in [
+        "",
+        "#Shop of Jane\n",
+        "#hostwright%3Aprod%3A1b6c5c3e-9d1f-4d6c-8f52-2f6f5e0a9b11\n",
+    ] {
+        let server = Scripted::start(archived(description.to_owned())).await;
+        let client = server.client(|_| {});
+        assert_eq!(client.newest_archive(id(), &owner()).await.unwrap(), None);
+        assert_eq!(server.writes(), Vec::<String>::new());
     }
 }
