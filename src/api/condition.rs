@@ -34,6 +34,9 @@ pub mod kinds {
     pub const BACKUPS_SCHEDULED: &str = "BackupsScheduled";
     /// Present and `True` when a certificate was not renewed in time: nothing else hangs on it until its end.
     pub const CERTIFICATE_EXPIRING: &str = "CertificateExpiring";
+    /// Present and `True` when the container was lost and restored from a backup archive: what was written after the
+    /// backup is lost. Nothing else hangs on it.
+    pub const RECOVERED: &str = "Recovered";
     /// Every domain of the customer is set up. Nothing else hangs on it.
     pub const DOMAINS_READY: &str = "DomainsReady";
     /// The zone exists and has its settings.
@@ -116,6 +119,12 @@ pub mod reasons {
     pub const STOPPING: &str = "Stopping";
     /// Being rolled back by a SiteRestore.
     pub const RESTORING: &str = "Restoring";
+    /// The container was lost and is being restored from a backup archive.
+    pub const RECOVERING: &str = "Recovering";
+    /// The container was lost and was restored from a backup archive.
+    pub const RESTORED_FROM_ARCHIVE: &str = "RestoredFromArchive";
+    /// The container is lost, and there is no backup archive of the site.
+    pub const NO_BACKUP_ARCHIVE: &str = "NoBackupArchive";
     /// The Plan has a smaller disk, and a disk cannot shrink.
     pub const DISK_CANNOT_SHRINK: &str = "DiskCannotShrink";
     /// The annotation `hostwright.dev/adopt` came too late: the site has a container.

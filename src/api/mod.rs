@@ -30,8 +30,8 @@ pub use provider_proxy::{EdgeSettings, NginxProxyManagerProvider};
 pub use provider_zones::{IspconfigProvider, StartOfAuthority, ZoneDefaults};
 pub use site_backup::{BackupPhase, SiteBackup, SiteBackupSpec, SiteBackupStatus};
 pub use site_life::{
-    BackupSchedule, DomainState, Power, SiteCertificate, SiteDomain, SiteQuota, SiteQuotaUse, SiteRestart,
-    SiteUsage,
+    BackupSchedule, DomainState, Power, SiteCertificate, SiteDomain, SiteQuota, SiteQuotaUse, SiteRecovery,
+    SiteRestart, SiteUsage,
 };
 pub use site_restore::{RestorePhase, SiteRestore, SiteRestoreSpec, SiteRestoreStatus};
 pub use wordpress_site::{

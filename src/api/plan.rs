@@ -104,6 +104,8 @@ pub enum Recovery {
     Manual,
     /// An empty site is made in its place.
     Recreate,
+    /// It is restored from the newest archive of the hoster's own backup job (vzdump) that carries its mark, once it is certain that it is lost. Without such an archive as Manual.
+    RestoreLatestBackup,
 }
 
 /// What visitors of a suspended site see.

@@ -40,6 +40,36 @@ pub struct SiteRestart {
     pub begun_at: Time,
 }
 
+/// A restore of a lost container from an archive of the hoster's backup job. It stays as history until the next one.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SiteRecovery {
+    /// The archive, in the container host's own form (a volume identifier on Proxmox).
+    #[schemars(length(max = 512))]
+    pub archive: String,
+    /// When the backup was made. What was written later is lost.
+    pub taken_at: Time,
+    /// Node that it is restored on.
+    #[schemars(length(max = 253))]
+    pub node: String,
+    /// When it was begun, before the container host was asked.
+    pub begun_at: Time,
+    /// When the restored container was seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restored_at: Option<Time>,
+    /// Why it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 512))]
+    pub failure: Option<String>,
+}
+
+impl SiteRecovery {
+    /// Whether its end has not been seen.
+    pub fn is_open(&self) -> bool {
+        self.restored_at.is_none() && self.failure.is_none()
+    }
+}
+
 /// What the Plan allows and what is used of it.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::site_life::{
-    BackupSchedule, Power, SiteCertificate, SiteDomain, SiteQuota, SiteRestart, SiteUsage,
+    BackupSchedule, Power, SiteCertificate, SiteDomain, SiteQuota, SiteRecovery, SiteRestart, SiteUsage,
 };
 
 /// One paid WordPress site: container, name, proxy host, certificate, WordPress.
@@ -183,6 +183,9 @@ pub struct WordPressSiteStatus {
     /// A restart that has begun and whose end was not seen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restart: Option<SiteRestart>,
+    /// The last restore of the lost container from a backup archive, or the attempt at it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recovery: Option<SiteRecovery>,
     /// What the Plan allows and what is used of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quota: Option<SiteQuota>,
@@ -298,4 +301,6 @@ pub enum TaskOperation {
     Rollback,
     /// Destroys the container.
     Destroy,
+    /// Restores the lost container from a backup archive.
+    Recover,
 }

@@ -21,7 +21,8 @@ use super::site_restore::RestoreKind;
 use super::sweeper::Sweeper;
 use super::sweeper::roll::Roll;
 use super::wordpress_site::SiteKind;
-use crate::api::{DnsZone, Plan, Provider, SiteBackup, SiteRestore, WordPressSite};
+use crate::api::condition::{is_true, kinds};
+use crate::api::{DnsZone, Plan, Provider, SiteBackup, SiteRecovery, SiteRestore, WordPressSite};
 use crate::domain::{ClusterId, OwnerMark};
 use crate::providers::fence::Fence;
 use crate::runtime::metrics::{Kind as MetricKind, Metrics};
@@ -453,11 +454,21 @@ fn site_changes(
         departed(site, change);
         let key = (site.namespace().unwrap_or_default(), site.name_any());
         match change {
+            // Its snapshots went with the container that was lost.
+            runner::Change::Stored if lost_its_snapshots(site) => backups.poke_closely(&key),
             runner::Change::Stored => backups.poke_unsettled(&key, ""),
             runner::Change::Gone => backups.poke_closely(&key),
         }
         restores.poke_unsettled(&key, "");
     }
+}
+
+/// Whether the site came back from a backup archive, and its snapshot was not taken anew yet.
+fn lost_its_snapshots(site: &WordPressSite) -> bool {
+    site.status.as_ref().is_some_and(|status| {
+        let restored = |recovery: &SiteRecovery| recovery.restored_at.is_some();
+        status.recovery.as_ref().is_some_and(restored) && !is_true(&status.conditions, kinds::SNAPSHOT_READY)
+    })
 }
 
 async fn stopped(shutdown: Shutdown) {

@@ -135,7 +135,27 @@ fn between(old: &[Condition], new: &[Condition]) -> Vec<Event> {
             secondary: None,
         });
     }
+    events.extend(recovered(old, new));
     events
+}
+
+/// Something was lost and came back from a backup: what was written in between is gone, which is worth an event even
+/// when all is well again.
+fn recovered(old: &[Condition], new: &[Condition]) -> Option<Event> {
+    let find = |list: &'_ [Condition]| {
+        list.iter()
+            .find(|condition| condition.type_ == kinds::RECOVERED)
+            .cloned()
+    };
+    let now = find(new)?;
+    let told = find(old).is_some_and(|before| before.message == now.message);
+    (!told).then(|| Event {
+        type_: EventType::Warning,
+        reason: now.reason,
+        note: Some(note(now.message)),
+        action: "Reconcile".to_owned(),
+        secondary: None,
+    })
 }
 
 /// The text, cut to what an event may hold.
@@ -158,6 +178,23 @@ mod tests {
             None,
             Timestamp::UNIX_EPOCH,
         )
+    }
+
+    #[test]
+    fn a_restore_from_an_archive_is_told_once() {
+        let told = |message: &str| {
+            let finding = Finding::new(
+                kinds::RECOVERED,
+                State::True,
+                reasons::RESTORED_FROM_ARCHIVE,
+                message,
+            );
+            merge(&[], &[finding], None, Timestamp::UNIX_EPOCH)
+        };
+        let first = between(&[], &told("of Monday"));
+        assert!(matches!(first.as_slice(), [event] if event.reason == reasons::RESTORED_FROM_ARCHIVE));
+        assert_eq!(between(&told("of Monday"), &told("of Monday")).len(), 0);
+        assert_eq!(between(&told("of Monday"), &told("of Friday")).len(), 1);
     }
 
     #[test]

@@ -13,7 +13,7 @@ use crate::controllers::fact::Fact;
 use crate::controllers::ledger::Claim;
 use crate::controllers::runner::Outcome;
 use crate::domain::Fqdn;
-use crate::providers::container_host::{ContainerSpec, INITIAL_SNAPSHOT, TaskId};
+use crate::providers::container_host::{ArchiveRestore, ContainerSpec, INITIAL_SNAPSHOT, TaskId};
 use crate::providers::dns_host::{RecordChange, ZoneId};
 use crate::providers::site_installer::{InstallRequest, InstallTarget};
 use crate::providers::{ErrorKind, ProviderError};
@@ -35,6 +35,7 @@ impl SiteKind {
         match action {
             Action::Reserve(reservation) => self.reserve(subject, &resolved, reservation),
             Action::Create(spec) => self.create(subject, &resolved, spec).await,
+            Action::Recover(restore) => self.recover(subject, &resolved, restore).await,
             Action::Install { node } => self.install(subject, &resolved, node).await,
             Action::DeleteSecret => self.delete_secret(subject).await,
             Action::Adopt
@@ -120,6 +121,19 @@ impl SiteKind {
             Err(error) if error.kind() == ErrorKind::Conflict => Ok(Outcome::Wait(Done::ContainerChanged)),
             Err(error) => Err(error),
         }
+    }
+
+    async fn recover(&self, subject: &SiteSubject, resolved: &Resolved, restore: &ArchiveRestore) -> Acted {
+        let compute = &resolved.backends.compute;
+        if !self
+            .ledger
+            .take_place(&compute.name, compute.places, &subject.uid())
+        {
+            return Ok(Outcome::Wait(Done::Queued));
+        }
+        // A conflict is an archive that is not the site's, or a guest that has the number: the next look tells.
+        let task = compute.host.restore_archive(restore).await?;
+        Ok(started(TaskOperation::Recover, task))
     }
 
     async fn destroy(&self, subject: &SiteSubject, resolved: &Resolved) -> Acted {
@@ -324,7 +338,7 @@ async fn proxy(resolved: &Resolved, action: &Action) -> Acted {
 /// What an action puts right when the site was as it shall be before.
 pub(super) fn repair(action: &Action) -> Option<String> {
     Some(match action {
-        Action::Create(_) => "the container was gone".to_owned(),
+        Action::Create(_) | Action::Recover(_) => "the container was gone".to_owned(),
         Action::Adopt => "the container's mark was gone".to_owned(),
         Action::Start => "the container was stopped".to_owned(),
         Action::Stop => "the container was started".to_owned(),

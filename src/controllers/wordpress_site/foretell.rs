@@ -240,6 +240,13 @@ fn words(action: &Action) -> Difference {
                 spec.id, spec.address, spec.node, spec.cores, spec.memory, spec.disk
             ),
         ),
+        Action::Recover(restore) => (
+            Sign::Add,
+            format!(
+                "container {} on node {}, restored from the backup archive {}",
+                restore.id, restore.node, restore.archive
+            ),
+        ),
         Action::Adopt => (Sign::Alter, "container: taken over".to_owned()),
         Action::AdoptRecord(_, _, spec) => (Sign::Alter, format!("{}: taken over", record_words(spec))),
         Action::AdoptHost(id) => (Sign::Alter, format!("proxy host {}: taken over", id.0)),

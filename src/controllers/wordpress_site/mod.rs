@@ -106,12 +106,13 @@ impl Kind for SiteKind {
     fn must_be_stored(old: &WordPressSiteStatus, new: &WordPressSiteStatus) -> bool {
         let new_task = new.tasks.iter().any(|task| !old.tasks.contains(task));
         let restart = new.restart.is_some() && new.restart != old.restart;
+        let recovery = new.recovery != old.recovery;
         let held = |status: &WordPressSiteStatus| {
             let held = status.domains.iter().filter(|domain| domain.state.is_held());
             held.map(|domain| domain.name.clone()).collect::<BTreeSet<_>>()
         };
         let new_domain = !held(new).is_subset(&held(old));
-        new_task || restart || new_domain || Reservation::of(old) != Reservation::of(new)
+        new_task || restart || recovery || new_domain || Reservation::of(old) != Reservation::of(new)
     }
 
     fn paused(&self, subject: &SiteSubject, now: Timestamp) -> WordPressSiteStatus {
@@ -247,7 +248,10 @@ impl SiteKind {
 }
 
 fn needs_place(operation: TaskOperation) -> bool {
-    matches!(operation, TaskOperation::Create | TaskOperation::Destroy)
+    matches!(
+        operation,
+        TaskOperation::Create | TaskOperation::Destroy | TaskOperation::Recover
+    )
 }
 
 fn entry(site: &WordPressSite) -> Entry {

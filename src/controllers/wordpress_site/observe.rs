@@ -7,8 +7,8 @@ use futures::future::{join, join_all};
 use kube::ResourceExt;
 
 use super::plan::{
-    adopt, announcement_due, domains_outlook, is_calm, is_made, only_a_place_awaited, only_install_awaited,
-    only_snapshot_missing, restart_begun, restart_due, sizes_agree,
+    adopt, announcement_due, archive_needed, domains_outlook, is_calm, is_made, only_a_place_awaited,
+    only_install_awaited, only_snapshot_missing, recovery_since, restart_begun, restart_due, sizes_agree,
 };
 use super::resolve::{Backends, Resolved};
 use super::settled;
@@ -252,8 +252,24 @@ impl SiteKind {
                 .await
                 .into();
         }
+        if let Some(since) = recovery_since(&subject.status)
+            && known.creations.is_unread()
+        {
+            let restores = compute.host.tasks_of(reservation.vmid, Operation::Recover, since);
+            known.creations = restores.await.into();
+        }
         if container.is_none() && known.survey.is_unread() && !subject.deleting {
             known.survey = compute.survey(CHOICE_AGE).await.into();
+        }
+        if container.is_none()
+            && !subject.deleting
+            && known.archive.is_unread()
+            && archive_needed(&subject.status, &resolved.terms, known)
+        {
+            let archive = compute
+                .host
+                .newest_archive(reservation.vmid, &resolved.terms.owner);
+            known.archive = archive.await.into();
         }
         if container.is_none() && subject.deleting && known.volumes.is_unread() {
             known.volumes = compute.host.leftover_volumes(reservation.vmid).await.into();

@@ -135,7 +135,7 @@ fn absent(verdict: &mut Verdict, status: &WordPressSiteStatus, observed: &Observ
         Fact::Unknown(error) => return Some(failed(verdict.clone(), kinds::CONTAINER_READY, error)),
         Fact::Known(creations) => {
             if let Some(task) = creations.iter().find(|task| task.state == TaskState::Running) {
-                verdict.tasks.push(creation(task));
+                verdict.tasks.push(creation(status, task));
                 verdict.working(
                     kinds::CONTAINER_READY,
                     reasons::TASK_RUNNING,

@@ -39,6 +39,7 @@ pub fn status(
     status.tasks = verdict.tasks.clone();
     status.resources = verdict.resources.or(status.resources);
     status.restart = verdict.restart.clone();
+    status.recovery = verdict.recovery.clone();
     status.restarted_at = verdict.restarted_at.clone();
     status.announced_domains = verdict.announced.clone();
     if verdict.choose_again {

@@ -16,7 +16,8 @@ use crate::controllers::judgement::Block;
 use crate::controllers::ledger::Taken;
 use crate::domain::{AddressPool, DnsLabel, Email, Fqdn, Gib, OwnerMark, Vmid, VmidRange};
 use crate::providers::container_host::{
-    Container, ContainerSettings, ContainerSpec, HaState, Snapshot, Survey, TaskRecord, TaskState, Usage,
+    Archive, ArchiveRestore, Container, ContainerSettings, ContainerSpec, HaState, Snapshot, Survey,
+    TaskRecord, TaskState, Usage,
 };
 use crate::providers::dns_host::{Record, RecordSpec, ZoneId};
 use crate::providers::edge::Page;
@@ -330,8 +331,11 @@ pub struct Observed {
     pub restarts: Fact<Vec<TaskRecord>>,
     /// The container was brought to its settings in this pass: what still deviates is not ours to change.
     pub configured: bool,
-    /// Creations of that number since the reservation.
+    /// Creations of that number since the reservation; while it is restored from an archive, restores since that was
+    /// begun.
     pub creations: Fact<Vec<TaskRecord>>,
+    /// The newest backup archive of a lost container.
+    pub archive: Fact<Option<Archive>>,
     /// The zone of the name.
     pub zone: Fact<Option<ZoneId>>,
     /// Records of the name.
@@ -370,6 +374,8 @@ pub enum Action {
     Reserve(Reservation),
     /// Create the container.
     Create(ContainerSpec),
+    /// Restore the lost container from an archive.
+    Recover(ArchiveRestore),
     /// Take over the container: write our mark into it.
     Adopt,
     /// Take over a record: write our mark into it.

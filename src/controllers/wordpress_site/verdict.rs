@@ -2,8 +2,8 @@
 
 use crate::api::condition::{Finding, State, is_true, kinds, reasons};
 use crate::api::{
-    Phase, SiteCertificate, SiteDomain, SiteQuotaUse, SiteResources, SiteRestart, SiteTask, SiteUsage,
-    WordPressSiteStatus,
+    Phase, SiteCertificate, SiteDomain, SiteQuotaUse, SiteRecovery, SiteResources, SiteRestart, SiteTask,
+    SiteUsage, WordPressSiteStatus,
 };
 use crate::controllers::judgement::{Block, Stage, Summary, reason_of};
 use crate::providers::{ErrorKind, ProviderError};
@@ -56,6 +56,8 @@ pub struct Verdict {
     pub restart: Option<SiteRestart>,
     /// The restart that was carried out last, or was not needed.
     pub restarted_at: Option<Time>,
+    /// The restore from a backup archive that is under way or was the last one.
+    pub recovery: Option<SiteRecovery>,
     /// The domains that WordPress was told of.
     pub announced: Vec<String>,
     /// What the container uses, for people.
@@ -116,6 +118,7 @@ impl Verdict {
             make_anew: false,
             resources: status.resources,
             restart: status.restart.clone(),
+            recovery: status.recovery.clone(),
             restarted_at: status.restarted_at.clone(),
             announced: status.announced_domains.clone(),
             usage: status.usage.clone(),
@@ -187,6 +190,7 @@ impl Verdict {
     pub fn findings(&self) -> Vec<Finding> {
         let mut findings = self.summary().findings();
         findings.extend(self.notes.iter().cloned());
+        findings.extend(super::plan::recovered_finding(self.recovery.as_ref()));
         findings
     }
 

@@ -151,12 +151,14 @@ async fn what_is_missing_is_named() {
 
 /// What deletionPolicy offers.
 const POLICIES: &[&str] = &["Delete", "Retain"];
+/// What is done about a lost container.
+const RECOVERIES: &[&str] = &["Manual", "Recreate", "RestoreLatestBackup"];
 /// Fields with a choice of words, and the words in the order in which they are offered.
 const WORDS: [(Base, &str, &[&str]); 7] = [
     (Base::Site, "/spec/deletionPolicy", POLICIES),
     (Base::Site, "/spec/power", &["Running", "Stopped"]),
     (Base::Backup, "/spec/deletionPolicy", POLICIES),
-    (Base::Plan, "/spec/wordpress/recovery", &["Manual", "Recreate"]),
+    (Base::Plan, "/spec/wordpress/recovery", RECOVERIES),
     (Base::Plan, "/spec/wordpress/suspension", &["Notice", "Disable"]),
     (Base::Zone, "/spec/deletionPolicy", POLICIES),
     (

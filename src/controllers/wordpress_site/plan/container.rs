@@ -2,13 +2,15 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
+
 use super::super::report::QUEUED_MESSAGE;
 use super::super::reserve;
 use super::super::site::{Action, Observed, Reservation, Terms};
-use super::super::verdict::{PARTS, Verdict};
-use super::{SitePlan, blocked, failed, wait, words};
+use super::super::verdict::Verdict;
+use super::{SitePlan, blocked, failed, recover, recovery_since, wait, words};
 use crate::api::condition::{kinds, reasons};
-use crate::api::{Phase, Recovery, SiteTask, TaskOperation, WordPressSiteStatus};
+use crate::api::{SiteTask, TaskOperation, WordPressSiteStatus};
 use crate::controllers::fact::Fact;
 use crate::controllers::judgement::Block;
 use crate::controllers::runner::{Next, Plan};
@@ -19,33 +21,17 @@ use crate::providers::{ErrorKind, ProviderError};
 pub(super) fn create(
     mut verdict: Verdict,
     status: &WordPressSiteStatus,
-    terms: &Terms,
-    reservation: &Reservation,
+    (terms, reservation): (&Terms, &Reservation),
     observed: &Observed,
+    now: Timestamp,
 ) -> SitePlan {
     if status.node.is_none() && reservation.adopted {
         // Gone before it was taken over: the next look says so.
         verdict.choose_again = true;
         return wait(verdict, Next::Again { persist: false });
     }
-    let may_recreate = terms.wishes.recovery == Recovery::Recreate && !reservation.adopted;
-    if status.node.is_some() && may_recreate && !unfit_to_recover(observed) {
-        return anew(verdict);
-    }
     if status.node.is_some() {
-        let message = format!(
-            "Container {} is gone from Provider {}, although nobody asked for its removal. Nothing is created in its place, for that would be an empty site: restore it there under the same number, or delete this object.",
-            reservation.vmid, terms.providers.compute
-        );
-        verdict.working(kinds::CONTAINER_READY, reasons::DEGRADED, message.clone());
-        return blocked(
-            verdict,
-            Block {
-                reason: reasons::DEGRADED,
-                message,
-                keeps_ready: false,
-            },
-        );
+        return recover::lost(verdict, status, (terms, reservation), observed, now);
     }
     let running = match &observed.creations {
         Fact::Unread => return wait(verdict, Next::Again { persist: false }),
@@ -54,7 +40,7 @@ pub(super) fn create(
     };
     if let Some(task) = running {
         // Its answer was lost, but it goes on: follow it instead of asking twice.
-        let task = creation(task);
+        let task = creation(status, task);
         verdict.working(kinds::CONTAINER_READY, reasons::TASK_RUNNING, words(&task));
         verdict.tasks.push(task);
         return wait(verdict, Next::Poll);
@@ -82,36 +68,6 @@ pub(super) fn create(
         next: Next::Again { persist: true },
         verdict,
     }
-}
-
-/// Absence was proven by a fresh list of the whole cluster, which must have somebody in it or nodes in operation: one that
-/// is empty is not believed.
-fn unfit_to_recover(observed: &Observed) -> bool {
-    observed
-        .survey
-        .known()
-        .is_none_or(|survey| survey.nodes.is_empty() || survey.nodes.values().any(|node| !node.online))
-}
-
-/// The container is lost, and the Plan says that an empty site is made in its place.
-fn anew(mut verdict: Verdict) -> SitePlan {
-    verdict.make_anew = true;
-    verdict.node = None;
-    verdict.phase = Phase::Degraded;
-    for kind in PARTS {
-        let lost = [
-            kinds::CONTAINER_READY,
-            kinds::INSTALL_READY,
-            kinds::PAGE_READY,
-            kinds::SNAPSHOT_READY,
-        ];
-        if lost.contains(&kind) {
-            let message =
-                "The container was lost; an empty site is made in its place, as the Plan's recovery says.";
-            verdict.working(kind, reasons::DEGRADED, message);
-        }
-    }
-    wait(verdict, Next::Again { persist: true })
 }
 
 fn container_spec(terms: &Terms, reservation: &Reservation, node: String) -> ContainerSpec {
@@ -226,7 +182,9 @@ pub fn unmarked(
         verdict.refused(kinds::CONTAINER_READY, ErrorKind::Conflict, message);
         Some(Next::Retry { at_least: None })
     };
-    match (container.lock.as_deref(), status.node.is_some()) {
+    // Ours was seen once, and is not being restored: then nothing of ours hides.
+    let seen = status.node.is_some() && recovery_since(status).is_none();
+    match (container.lock.as_deref(), seen) {
         (Some(DESTROYED), true) => remains(verdict, "destroyed but for its configuration"),
         (Some(CREATING), false) => {
             let creations = observed.creations.known().map(Vec::as_slice).unwrap_or_default();
@@ -237,17 +195,20 @@ pub fn unmarked(
             // Whose it is shows at the end.
             let message = format!("Container {id} is being created.");
             verdict.working(kinds::CONTAINER_READY, reasons::TASK_RUNNING, message);
-            verdict.tasks.extend(running.map(creation));
+            verdict.tasks.extend(running.map(|task| creation(status, task)));
             Some(Next::Poll)
         }
         _ => None,
     }
 }
 
-/// A running creation as a task of the status.
-pub fn creation(task: &TaskRecord) -> SiteTask {
+/// A running creation as a task of the status: of the first container, or of one that is restored.
+pub fn creation(status: &WordPressSiteStatus, task: &TaskRecord) -> SiteTask {
     SiteTask {
-        operation: TaskOperation::Create,
+        operation: match recovery_since(status) {
+            Some(_) => TaskOperation::Recover,
+            None => TaskOperation::Create,
+        },
         id: task.id.0.clone(),
     }
 }

@@ -11,6 +11,7 @@ mod finish;
 mod install;
 mod name;
 mod proxy;
+mod recover;
 mod rest;
 mod restart;
 mod sizes;
@@ -40,6 +41,9 @@ pub use domains::{
 };
 pub use finish::{only_a_place_awaited, only_install_awaited, only_snapshot_missing};
 pub use proxy::own_certificates;
+pub use recover::{
+    archive_needed, finding as recovered_finding, is_restored as is_recovered, since as recovery_since,
+};
 pub use rest::{is_calm, is_made};
 pub use restart::{begun as restart_begun, due as restart_due};
 pub use sizes::agree as sizes_agree;
@@ -110,7 +114,7 @@ pub fn live(status: &WordPressSiteStatus, observed: &Observed, now: Timestamp) -
             container::strange(verdict, status, error)
         }
         Fact::Unknown(error) => failed(verdict, kinds::CONTAINER_READY, error),
-        Fact::Known(None) => container::create(verdict, status, terms, &reservation, observed),
+        Fact::Known(None) => container::create(verdict, status, (terms, &reservation), observed, now),
         Fact::Known(Some(container)) => {
             present(verdict, status, (terms, &reservation), container, observed, now)
         }
@@ -239,6 +243,10 @@ pub fn tasks(verdict: &mut Verdict, observed: &Observed) -> Option<SitePlan> {
             }
             // What a finished or forgotten task has come to, the container itself tells.
             Fact::Known(TaskState::Succeeded { .. } | TaskState::Unknown) => {}
+            // What there is of a restore is told, and tried again, by itself.
+            Fact::Known(TaskState::Failed(sentence)) if task.operation == TaskOperation::Recover => {
+                recover::fails(verdict, sentence);
+            }
             Fact::Known(TaskState::Failed(sentence)) => {
                 let message = format!("{} failed: {sentence}; it is tried again.", attempt(task));
                 let error = ProviderError::new(ErrorKind::Unavailable, message);
@@ -265,6 +273,7 @@ pub fn words(task: &SiteTask) -> &'static str {
         TaskOperation::Snapshot => "The snapshot is being taken.",
         TaskOperation::DeleteSnapshot => "A snapshot is being deleted.",
         TaskOperation::Destroy => "The container is being destroyed.",
+        TaskOperation::Recover => "The container was lost and is being restored from a backup archive.",
     }
 }
 
@@ -279,6 +288,7 @@ fn attempt(task: &SiteTask) -> &'static str {
         TaskOperation::Snapshot => "Taking the snapshot",
         TaskOperation::DeleteSnapshot => "Deleting a snapshot",
         TaskOperation::Destroy => "Destroying the container",
+        TaskOperation::Recover => "Restoring the container",
     }
 }
 
@@ -307,6 +317,10 @@ fn present(
         }
         return container::not_ours(verdict, status, container, observed);
     }
+    verdict = match recover::back(verdict, container, observed, now) {
+        Ok(verdict) => verdict,
+        Err(plan) => return *plan,
+    };
     verdict.node = Some(container.node.clone());
     verdict.resources = Some(sizes::given(status, terms, container));
     say_the_rest(&mut verdict, (terms, reservation), container);

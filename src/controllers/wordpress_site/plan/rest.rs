@@ -5,7 +5,7 @@ use jiff::Timestamp;
 
 use super::super::site::{Action, Observed, Reservation, Rest, Terms};
 use super::super::verdict::Verdict;
-use super::{SitePlan, locked, name, proxy, restart, sizes, wait};
+use super::{SitePlan, is_recovered, locked, name, proxy, restart, sizes, wait};
 use crate::api::condition::{State, is_true, kinds, reasons};
 use crate::api::{Phase, WordPressSiteStatus};
 use crate::controllers::runner::{Next, Plan, after_failure};
@@ -14,7 +14,8 @@ use crate::providers::container_host::{Container, HaState};
 /// Whether every part of the site was there once: only then may it be switched off or changed.
 pub fn is_made(status: &WordPressSiteStatus) -> bool {
     let good = |kind| is_true(&status.conditions, kind);
-    good(kinds::INSTALL_READY) && good(kinds::SNAPSHOT_READY)
+    // One that was restored from an archive has lost its snapshots, not what it was.
+    good(kinds::INSTALL_READY) && (good(kinds::SNAPSHOT_READY) || is_recovered(status))
 }
 
 /// Whether the site was left at rest, as far as its status tells.

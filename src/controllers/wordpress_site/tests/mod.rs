@@ -11,6 +11,7 @@ mod looking;
 mod model;
 mod names;
 mod properties;
+mod recovering;
 mod removal;
 mod reports;
 mod reserving;
@@ -320,6 +321,7 @@ fn line(action: &Action) -> String {
     match action {
         Action::Reserve(r) => format!("reserve {} {} {}", r.vmid, r.address, r.host),
         Action::Create(spec) => format!("create {} on {}", spec.id, spec.node),
+        Action::Recover(r) => format!("recover {} on {} from {}", r.id, r.node, r.archive),
         Action::Adopt => "adopt".to_owned(),
         Action::AdoptRecord(_, seen, spec) => format!("adopt record {} {}", seen.id.0, spec.data),
         Action::AdoptHost(id) => format!("adopt host {}", id.0),
