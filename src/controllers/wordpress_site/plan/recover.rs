@@ -219,7 +219,9 @@ fn under_way(
     match restores.first().map(|task| &task.state) {
         Some(TaskState::Failed(sentence)) => fails(&mut verdict, sentence),
         Some(_) => fails(&mut verdict, "it ended well, but the container is not there"),
-        None if terms.wishes.recovery != Recovery::RestoreLatestBackup => {
+        // Neither what the Plan does not want any more nor an archive that could not be asked for in all that time, such as
+        // one that is gone by now, is held on to: it is chosen anew.
+        None if terms.wishes.recovery != Recovery::RestoreLatestBackup || time_left(open, now).is_none() => {
             verdict.recovery = None;
             return wait(verdict, Next::Again { persist: true });
         }

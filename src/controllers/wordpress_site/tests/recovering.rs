@@ -201,6 +201,22 @@ fn a_restore_is_begun_once_and_followed() {
             &[],
         ),
         (
+            "just under an hour ago, and never asked for",
+            with(begun(Vec::new()), |s| {
+                s.status.recovery = Some(record(HOUR - SignedDuration::from_secs(1)));
+            }),
+            restore,
+            STORE,
+            &[],
+        ),
+        (
+            "an hour ago, and never asked for: it is chosen anew",
+            with(begun(Vec::new()), |s| s.status.recovery = Some(record(HOUR))),
+            &[],
+            STORE,
+            &[],
+        ),
+        (
             "it failed",
             begun(vec![creation(failed())]),
             &[],
