@@ -6,7 +6,7 @@ use super::{SiteKind, SiteSubject, report};
 use crate::api::condition::{State, kinds, reasons};
 use crate::controllers::runner::{Difference, Foresight, Foretell, Plan, Sign};
 use crate::domain::Fqdn;
-use crate::providers::container_host::{ContainerSettings, INITIAL_SNAPSHOT};
+use crate::providers::container_host::{ArchiveRestore, ContainerSettings, INITIAL_SNAPSHOT};
 use crate::providers::dns_host::RecordSpec;
 
 /// Reasons of parts that will come by themselves.
@@ -224,6 +224,14 @@ fn settings_words(settings: &ContainerSettings) -> String {
     )
 }
 
+/// What a restore brings back.
+fn recovery_words(restore: &ArchiveRestore) -> String {
+    format!(
+        "container {} on node {}, restored from the backup archive {}",
+        restore.id, restore.node, restore.archive
+    )
+}
+
 /// What an action changes.
 fn words(action: &Action) -> Difference {
     let (sign, what) = match action {
@@ -240,13 +248,7 @@ fn words(action: &Action) -> Difference {
                 spec.id, spec.address, spec.node, spec.cores, spec.memory, spec.disk
             ),
         ),
-        Action::Recover(restore) => (
-            Sign::Add,
-            format!(
-                "container {} on node {}, restored from the backup archive {}",
-                restore.id, restore.node, restore.archive
-            ),
-        ),
+        Action::Recover(restore) => (Sign::Add, recovery_words(restore)),
         Action::Adopt => (Sign::Alter, "container: taken over".to_owned()),
         Action::AdoptRecord(_, _, spec) => (Sign::Alter, format!("{}: taken over", record_words(spec))),
         Action::AdoptHost(id) => (Sign::Alter, format!("proxy host {}: taken over", id.0)),

@@ -302,9 +302,9 @@ fn say_the_rest(verdict: &mut Verdict, (terms, reservation): (&Terms, &Reservati
     }
 }
 
-/// Our number is taken: by our container, whose parts follow, or by somebody else's guest.
+/// Our number is taken: by our container, or by somebody else's guest.
 fn present(
-    mut verdict: Verdict,
+    verdict: Verdict,
     status: &WordPressSiteStatus,
     (terms, reservation): (&Terms, &Reservation),
     container: &Container,
@@ -317,10 +317,21 @@ fn present(
         }
         return container::not_ours(verdict, status, container, observed);
     }
-    verdict = match recover::back(verdict, container, observed, now) {
-        Ok(verdict) => verdict,
-        Err(plan) => return *plan,
-    };
+    match recover::back(verdict, container, observed, now) {
+        Ok(verdict) => ours(verdict, status, (terms, reservation), container, observed, now),
+        Err(plan) => *plan,
+    }
+}
+
+/// Our container is there: its parts follow.
+fn ours(
+    mut verdict: Verdict,
+    status: &WordPressSiteStatus,
+    (terms, reservation): (&Terms, &Reservation),
+    container: &Container,
+    observed: &Observed,
+    now: Timestamp,
+) -> SitePlan {
     verdict.node = Some(container.node.clone());
     verdict.resources = Some(sizes::given(status, terms, container));
     say_the_rest(&mut verdict, (terms, reservation), container);
