@@ -97,27 +97,33 @@ fn restores(world: &World) -> u64 {
     creations.map(|(_, count)| count).sum::<u64>() - 1
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_lost_site_comes_back_from_its_archive_also_past_a_killed_operator() {
-    let (world, operator, number) = recoverable_site().await;
-    let proxmox = &world.backends.proxmox;
+async fn backup_stands(world: &World, phase: BackupPhase) {
+    let backups: Api<SiteBackup> = Api::namespaced(world.admin.clone(), &world.namespace);
+    eventually("the backup stands there", || async {
+        let found = backups.get("before").await.unwrap().status;
+        let seen = found.and_then(|status| status.phase);
+        (seen == Some(phase))
+            .then_some(())
+            .ok_or_else(|| format!("{seen:?}"))
+    })
+    .await;
+}
+
+/// A SiteBackup is taken, whose snapshot goes with the container.
+async fn back_up(world: &World) {
     let backup = json!({
         "apiVersion": "hostwright.dev/v1alpha1", "kind": "SiteBackup",
         "metadata": {"name": "before", "namespace": world.namespace}, "spec": {"site": "jane"},
     });
     world.apply(&backup).await;
-    let backups: Api<SiteBackup> = Api::namespaced(world.admin.clone(), &world.namespace);
-    let stands = async |phase: BackupPhase| {
-        eventually("the backup stands there", || async {
-            let found = backups.get("before").await.unwrap().status;
-            let seen = found.and_then(|status| status.phase);
-            (seen == Some(phase))
-                .then_some(())
-                .ok_or_else(|| format!("{seen:?}"))
-        })
-        .await;
-    };
-    stands(BackupPhase::Ready).await;
+    backup_stands(world, BackupPhase::Ready).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_site_comes_back_from_its_archive_also_past_a_killed_operator() {
+    let (world, operator, number) = recoverable_site().await;
+    let proxmox = &world.backends.proxmox;
+    back_up(&world).await;
     let data = proxmox.installed(number);
     assert!(data.is_some());
     proxmox.back_up(number, BACKUPS).unwrap();
@@ -158,7 +164,7 @@ async fn a_lost_site_comes_back_from_its_archive_also_past_a_killed_operator() {
     let container = proxmox.container(number).unwrap();
     assert_eq!((container.memory_mib, container.running), (3072, true));
     assert_eq!(container.snapshots.len(), 1, "initial is taken anew");
-    stands(BackupPhase::Lost).await;
+    backup_stands(&world, BackupPhase::Lost).await;
     let told = |events: Vec<String>| events.iter().any(|event| event.contains("RestoredFromArchive"));
     eventually("an event tells of it", || async {
         told(world.events("jane").await)
