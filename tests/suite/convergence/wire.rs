@@ -24,6 +24,11 @@ impl Point {
         is_write(&self.call)
     }
 
+    /// It tells people of something, and nothing relies on it.
+    pub fn is_event(&self) -> bool {
+        self.is_api_write() && self.call.ends_with(" events")
+    }
+
     /// It is a write to the Kubernetes API.
     pub fn is_api_write(&self) -> bool {
         self.call.starts_with(super::gate::SERVICE)
@@ -153,7 +158,9 @@ fn pattern(path: &str, name: &str) -> String {
     let varies = |part: &str| {
         let hex = part.len() >= 16 && part.chars().all(|c| c.is_ascii_hexdigit() || c == '-');
         let number = !part.is_empty() && part.chars().all(|c| c.is_ascii_digit());
-        hex || number || part.starts_with("UPID") || part.starts_with("ct:") || part.starts_with("ct%3A")
+        // Tasks, services of high availability, and snapshots, which have the day in their names.
+        let named = ["UPID", "ct:", "ct%3A", "BAK"];
+        hex || number || named.iter().any(|begin| part.starts_with(begin))
     };
     let word = |part: &str| {
         if varies(part) || ["pve1", "pve2"].contains(&part) {
