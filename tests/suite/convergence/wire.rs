@@ -142,8 +142,10 @@ impl Tripwire for Wire {
             return Verdict::Answer;
         };
         let (release, released) = oneshot::channel();
-        // Nobody waits any more when the road was given up.
-        let _ = armed.touched.send(release);
+        if armed.touched.send(release).is_err() {
+            // Nobody waits any more: the road came to its end without it, and nothing may happen on the next one.
+            return Verdict::Answer;
+        }
         match armed.trouble {
             Trouble::Crash | Trouble::Hang => Verdict::Hang,
             Trouble::CrashLater => Verdict::Answer,

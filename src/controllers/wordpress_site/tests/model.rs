@@ -133,13 +133,13 @@ impl World {
         let records: Vec<_> = self
             .records
             .iter()
-            .filter(|r| !self.ours(r.mark.as_ref()) && !(self.legacy && r.id.0 == OLD_RECORD))
+            .filter(|r| !(self.ours(r.mark.as_ref()) || self.legacy && r.id.0 == OLD_RECORD))
             .collect();
         let hosts: Vec<_> = self
             .proxy
             .hosts
             .iter()
-            .filter(|h| !self.ours(h.mark.as_ref()) && !(self.legacy && h.id == OLD_HOST))
+            .filter(|h| !(self.ours(h.mark.as_ref()) || self.legacy && h.id == OLD_HOST))
             .collect();
         let certificates: Vec<_> = self
             .proxy
