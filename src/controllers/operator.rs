@@ -95,7 +95,7 @@ pub async fn run(
     };
     let provider_run = async {
         // A Provider whose Secret has not been read yet would be called one without credentials.
-        let _ = caches.secrets.wait_until_ready().await;
+        runner::filled(&caches.secrets).await;
         process
             .control(provider_kind, own.providers, provider_api, provider_changes)
             .await;
@@ -272,20 +272,20 @@ where
 impl Caches {
     /// Waits for what objects refer to: none must be judged by a cache that has not been filled.
     async fn referred(&self) {
-        let _ = tokio::join!(
-            self.providers.wait_until_ready(),
-            self.plans.wait_until_ready(),
-            self.secrets.wait_until_ready()
+        tokio::join!(
+            runner::filled(&self.providers),
+            runner::filled(&self.plans),
+            runner::filled(&self.secrets)
         );
     }
 
     /// As [`Caches::referred`], with the restores that a site must keep its hands off for, and the backups that count
     /// against its quota.
     async fn filled(&self) {
-        let _ = tokio::join!(
+        tokio::join!(
             self.referred(),
-            self.backups.wait_until_ready(),
-            self.restores.wait_until_ready()
+            runner::filled(&self.backups),
+            runner::filled(&self.restores)
         );
     }
 }

@@ -31,7 +31,7 @@ pub use patch::merge_patch;
 pub use rehearsal::{Complaint, Difference, Foresight, Foretell, Rehearsal, Sign, rehearse};
 pub use schedule::{Pace, Schedule, Turn, jittered};
 pub use store::{Store, StoreError, trimmed};
-pub use watch::{Change, Poker, run, secondary};
+pub use watch::{Change, Poker, filled, run, secondary};
 
 /// Rounds of one pass. A site needs about six to be made; more means that the plan does not converge.
 const ROUNDS_MAX: u32 = 24;

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use futures::{Stream, StreamExt, TryStreamExt};
 use kube::core::DeserializeGuard;
@@ -12,6 +13,7 @@ use kube::runtime::watcher::{self, Event};
 use kube::runtime::{Controller, WatchStreamExt};
 use kube::{Api, ResourceExt};
 use tokio::sync::mpsc;
+use tokio::time::timeout;
 
 use super::kind::{Kind, Managed};
 use super::schedule::Schedule;
@@ -19,6 +21,21 @@ use super::{Runner, trimmed};
 
 /// Objects per page of the first list: 100 of some 5 KB are half a MiB at a time, several times that while parsed.
 const PAGE_SIZE: u32 = 100;
+
+/// How often somebody looks who waits for a cache to be filled. See [`filled`].
+const FILLED_LOOK: Duration = Duration::from_millis(20);
+
+/// Waits until a cache is filled, or its watch is gone, with which everything ends.
+///
+/// `Store::wait_until_ready` wakes only whoever asked last. Of the many passes that wait for one cache after a start, all
+/// others would sleep until their deadline, so that everybody looks again by himself.
+pub async fn filled<K>(cache: &Cache<K>)
+where
+    K: reflector::Lookup + Clone + 'static,
+    K::DynamicType: Eq + std::hash::Hash + Clone,
+{
+    while timeout(FILLED_LOOK, cache.wait_until_ready()).await.is_err() {}
+}
 
 /// Wakes objects of one kind.
 #[derive(Debug)]
@@ -326,5 +343,20 @@ mod tests {
             .map(|(name, _, _)| name)
             .collect();
         assert_eq!(gone, ["gone", "b"]);
+    }
+    #[tokio::test]
+    async fn everybody_who_waits_for_a_cache_hears_that_it_is_filled() {
+        let (cache, mut writer) = reflector::store::<Plan>();
+        let mut waiting = tokio::task::JoinSet::new();
+        for _ in 0..3 {
+            let cache = cache.clone();
+            waiting.spawn(async move { filled(&cache).await });
+        }
+        // All of them wait now.
+        tokio::task::yield_now().await;
+        assert!(waiting.try_join_next().is_none());
+        writer.apply_watcher_event(&Event::InitDone);
+        let all = timeout(Duration::from_secs(30), waiting.join_all()).await;
+        assert_eq!(all.map(|ended| ended.len()).ok(), Some(3));
     }
 }

@@ -20,6 +20,7 @@ use crate::api::{
     BackupSchedule, DeletionPolicy, PAUSED_ANNOTATION, SCHEDULED_LABEL, SiteBackup, SiteBackupSpec,
     WordPressSite,
 };
+use crate::controllers::runner::filled;
 use crate::controllers::turns::SiteKey;
 use crate::providers::fence::{Closed, Fence, fenced};
 use crate::runtime::metrics::{Kind as MetricKind, Metrics, WriteResult, WriteVerb};
@@ -68,7 +69,7 @@ impl Scheduler {
     /// Looks again and again until `stop`.
     pub async fn run(&self, stop: impl Future<Output = ()> + Send) {
         let mut stop = std::pin::pin!(stop);
-        let _ = self.sites.wait_until_ready().await;
+        filled(&self.sites).await;
         let mut known = HashMap::new();
         let tick = self.tick.min(TICK_MAX);
         loop {

@@ -30,7 +30,7 @@ use kube::ResourceExt;
 use kube::runtime::reflector::{ObjectRef, Store as Cache};
 
 use super::connections::Connections;
-use super::runner::{Acted, Kind, Outcome, Plan, Poker, Subject};
+use super::runner::{Acted, Kind, Outcome, Plan, Poker, Subject, filled};
 use super::turns::{SiteKey, Turns};
 use crate::api::{
     BackupPhase, PAUSED_ANNOTATION, Plan as PlanObject, SCHEDULED_LABEL, SITE_LABEL, SiteBackup,
@@ -210,8 +210,7 @@ impl BackupKind {
 
     /// Waits until what backups are judged by is known.
     async fn caches_filled(&self) {
-        // They fail only when their watches are dropped, and with those everything ends.
-        let _ = tokio::join!(self.sites.wait_until_ready(), self.restores.wait_until_ready());
+        tokio::join!(filled(&self.sites), filled(&self.restores));
     }
 
     /// Whether this process has not looked at the backup before.

@@ -28,7 +28,7 @@ use kube::ResourceExt;
 use kube::runtime::reflector::{ObjectRef, Store as Cache};
 
 use super::connections::Connections;
-use super::runner::{Acted, Kind, Outcome, Plan, Poker, Subject};
+use super::runner::{Acted, Kind, Outcome, Plan, Poker, Subject, filled};
 use super::site_backup::{BackupKind, resolve::site_of, site_label};
 use super::turns::{SiteKey, Turns};
 use crate::api::{RestorePhase, SiteBackup, SiteRestore, SiteRestoreStatus, WordPressSite};
@@ -205,8 +205,7 @@ impl RestoreKind {
 
     /// Waits until what restores are judged by is known.
     async fn caches_filled(&self) {
-        // They fail only when their watches are dropped, and with those everything ends.
-        let _ = tokio::join!(self.sites.wait_until_ready(), self.backups.wait_until_ready());
+        tokio::join!(filled(&self.sites), filled(&self.backups));
     }
 }
 

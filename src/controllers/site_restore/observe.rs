@@ -7,7 +7,7 @@ use kube::runtime::reflector::ObjectRef;
 
 use super::restore::{BackupView, Observed, Rivals, SiteView, Target, Terms, operation_of};
 use super::{RestoreKind, RestoreSubject, key_of};
-use crate::api::condition::{is_true, kinds};
+use crate::api::condition::{is_true, kinds, reasons};
 use crate::api::{BackupPhase, PAUSED_ANNOTATION, Phase, RestorePhase, SiteRestore, WordPressSite};
 use crate::controllers::connections::Refusal;
 use crate::controllers::fact::Fact;
@@ -177,7 +177,10 @@ fn view(site: &WordPressSite) -> SiteView {
         .conditions
         .iter()
         .find(|condition| condition.type_ == kinds::READY);
-    let as_asked = matches!(status.phase, Some(Phase::Stopped | Phase::Suspended));
+    // Phase or condition alone may come early: sizes are brought back in between.
+    let rests =
+        ready.is_some_and(|ready| [reasons::STOPPED, reasons::SUSPENDED].contains(&ready.reason.as_str()));
+    let runs = is_true(&status.conditions, kinds::READY) && status.phase == Some(Phase::Running);
     SiteView {
         uid: site.uid().unwrap_or_default(),
         made: is_made(site),
@@ -185,7 +188,73 @@ fn view(site: &WordPressSite) -> SiteView {
         suspended: site.spec.suspended,
         yielding: status.phase == Some(Phase::Restoring),
         busy: !status.tasks.is_empty(),
-        up: as_asked || is_true(&status.conditions, kinds::READY),
+        up: (rests && status.tasks.is_empty()) || runs,
         message: ready.map(|ready| ready.message.clone()).unwrap_or_default(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::condition::{Finding, State, merge};
+    use crate::api::{SiteTask, TaskOperation, WordPressSiteStatus};
+
+    #[test]
+    fn a_site_is_up_again_when_all_of_it_is_as_asked() {
+        let rows = [
+            ("up", Phase::Running, State::True, reasons::READY, 0, true),
+            (
+                "its sizes are brought back",
+                Phase::Provisioning,
+                State::True,
+                reasons::READY,
+                0,
+                false,
+            ),
+            ("down", Phase::Running, State::False, reasons::DEGRADED, 0, false),
+            ("stopped", Phase::Stopped, State::False, reasons::STOPPED, 0, true),
+            (
+                "being stopped",
+                Phase::Stopped,
+                State::False,
+                reasons::STOPPING,
+                0,
+                false,
+            ),
+            (
+                "stopped, its disk is being grown",
+                Phase::Stopped,
+                State::False,
+                reasons::STOPPED,
+                1,
+                false,
+            ),
+            (
+                "suspended",
+                Phase::Suspended,
+                State::False,
+                reasons::SUSPENDED,
+                0,
+                true,
+            ),
+        ];
+        for (name, phase, state, reason, tasks, up) in rows {
+            let task = SiteTask {
+                operation: TaskOperation::Resize,
+                id: "UPID:a:1".to_owned(),
+            };
+            let spec = serde_json::json!({
+                "serviceId": "42", "owner": {"email": "jane@example.com"}, "plan": "basic",
+            });
+            let mut site = WordPressSite::new("jane", serde_json::from_value(spec).unwrap());
+            let finding = Finding::new(kinds::READY, state, reason, "");
+            site.status = Some(WordPressSiteStatus {
+                phase: Some(phase),
+                tasks: vec![task; tasks],
+                conditions: merge(&[], &[finding], Some(1), Timestamp::UNIX_EPOCH),
+                ..WordPressSiteStatus::default()
+            });
+            assert_eq!(view(&site).up, up, "{name}");
+        }
     }
 }

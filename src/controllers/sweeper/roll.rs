@@ -8,6 +8,7 @@ use kube::ResourceExt;
 use kube::runtime::reflector::{ObjectRef, Store as Cache};
 
 use crate::api::{DnsZone, WordPressSite};
+use crate::controllers::runner::filled;
 
 /// How long an object that is gone still owns what it left: lists are some seconds old, and what was removed last may
 /// still stand in one.
@@ -33,8 +34,7 @@ impl Roll {
 
     /// Waits until all objects are known.
     pub async fn complete(&self) {
-        // They fail only when their watches are dropped, and with those everything ends.
-        let _ = tokio::join!(self.sites.wait_until_ready(), self.zones.wait_until_ready());
+        tokio::join!(filled(&self.sites), filled(&self.zones));
     }
 
     /// All sites.

@@ -121,6 +121,8 @@ struct Life<'a, L: Living> {
     name: &'a str,
     neighbours: L::Neighbours,
     running: Option<Running>,
+    /// Its roads are to be learned: nothing happens on them.
+    calm: bool,
     story: Story,
 }
 
@@ -134,6 +136,7 @@ pub async fn live<L: Living>(place: &mut Place<L>, name: &str, case: &Case) -> R
         name,
         neighbours,
         running: Some(running),
+        calm: case.mishaps().is_empty(),
         story: Story::default(),
     };
     life.story.took("start", begun);
@@ -195,11 +198,13 @@ impl<L: Living> Life<'_, L> {
                 living.has_arrived(object, changed) && object.meta().generation >= generation
             })
         };
-        self.place.wait_until(self.name, "as asked", arrived).await
+        self.place.wait_until(self.name, "as asked", arrived).await?;
+        living.settles(&self.place.world, false).await
     }
 
     async fn wait_gone(&self) -> Result<(), String> {
-        self.place.wait_until(self.name, "gone", is_gone).await
+        self.place.wait_until(self.name, "gone", is_gone).await?;
+        self.place.living.settles(&self.place.world, true).await
     }
 
     /// From nothing to nothing.
@@ -231,8 +236,9 @@ impl<L: Living> Life<'_, L> {
             let met = either(touched, self.wait_arrived(false)).await?.is_some();
             self.note(Road::Create, mishap, met).await;
         }
+        self.place.living.ripen(&self.place.world, self.name).await;
         self.wait_arrived(false).await?;
-        self.story.create = self.place.wire.points();
+        self.story.create = self.learned().await;
         self.is_whole(false).await
     }
 
@@ -247,7 +253,7 @@ impl<L: Living> Life<'_, L> {
             self.note(Road::Change, mishap, met).await;
         }
         self.wait_arrived(true).await?;
-        self.story.change = self.place.wire.points();
+        self.story.change = self.learned().await;
         self.is_whole(true).await
     }
 
@@ -259,7 +265,7 @@ impl<L: Living> Life<'_, L> {
             self.note(Road::Delete, mishap, met).await;
         }
         self.wait_gone().await?;
-        self.story.delete = self.place.wire.points();
+        self.story.delete = self.learned().await;
         Ok(())
     }
 
@@ -303,6 +309,14 @@ impl<L: Living> Life<'_, L> {
             self.kill();
             self.running = Some(self.place.start().await);
         }
+    }
+
+    /// The calls of a road that has come to its end. The end beside it may be seen before the call that made it.
+    async fn learned(&self) -> Vec<Point> {
+        if self.calm && !L::BESIDE.is_empty() {
+            self.place.quiet().await;
+        }
+        self.place.wire.points()
     }
 
     async fn is_whole(&self, changed: bool) -> Result<(), String> {

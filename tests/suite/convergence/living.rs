@@ -32,6 +32,9 @@ pub trait Living: Clone + Send + Sync + 'static {
         true
     }
 
+    /// Kinds of other objects that stand in each world, and how many of each: a fresh operator looks at them first.
+    const BESIDE: &'static [(&'static str, u64)] = &[];
+
     /// Whether its lives have a change of the spec in them.
     fn changes(&self) -> bool;
 
@@ -54,11 +57,19 @@ pub trait Living: Clone + Send + Sync + 'static {
     /// Takes them out again.
     fn move_out(&self, world: &World, neighbours: &Self::Neighbours);
 
+    /// Brings an object that was made to where its change begins, if that is not where it was made.
+    async fn ripen(&self, _world: &World, _name: &str) {}
+
     /// Puts something of other people into what was made.
     fn intrude(&self, world: &World, neighbours: &mut Self::Neighbours, name: &str);
 
     /// Takes it out again.
     fn leave(&self, world: &World, neighbours: &mut Self::Neighbours);
+
+    /// Waits until what the object's road moves beside it has come to rest, too.
+    async fn settles(&self, _world: &World, _gone: bool) -> Result<(), String> {
+        Ok(())
+    }
 
     /// Exactly one of everything, whole, and nothing else; things of other people as they were.
     async fn whole(

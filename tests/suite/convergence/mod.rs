@@ -4,14 +4,18 @@
 //! every outside call and every write to the API server on them. Then each road is walked again for each of these:
 //! with the operator killed after the effect, with the answer lost, and with deletion asked for in the middle.
 //!
-//! `living` is what differs between kinds, `sites` and `zones` are the kinds; the rest knows none.
+//! `living` is what differs between kinds, `sites`, `adoptions`, `backups`, `restores` and `zones` are the kinds; the rest
+//! knows none.
 
 mod adoptions;
+mod backups;
 mod gate;
 mod life;
 mod living;
 mod place;
+mod restores;
 mod sites;
+mod standing;
 mod wire;
 mod zones;
 
@@ -19,13 +23,19 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use hostwright::stage::PUBLIC_ADDRESS;
+
 use adoptions::Adoptions;
+use backups::Backups;
 use life::{Case, Mishap, Road, Story, live};
 use living::Living;
 use place::Place;
+use restores::Restores;
 use sites::{Sites, Tale};
 use wire::{Point, Trouble};
 use zones::{Vendor, Zones};
+
+use crate::name_servers::{NameServers, RESOLVER, ROOT};
 
 /// How often a life is repeated whose point was not reached, for the number of polls differs from run to run.
 const TRIES: u32 = 3;
@@ -71,6 +81,54 @@ async fn whatever_is_killed_or_lost_a_container_is_taken_over() {
 async fn whatever_is_killed_or_lost_a_suspended_site_rests() {
     let sites = Sites(Tale::Suspend);
     converge("suspend", sites, Duration::ZERO, 4, every_point_of_the_change).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whatever_is_killed_or_lost_a_suspended_site_comes_back() {
+    let sites = Sites(Tale::Unsuspend);
+    converge("unsuspend", sites, Duration::ZERO, 4, every_point_of_the_change).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whatever_is_killed_or_lost_a_domain_takes_the_place_of_another() {
+    let dns = everything_leads_to_the_proxy().await;
+    let sites = Sites(Tale::AnotherDomain(dns.address(RESOLVER)));
+    converge(
+        "another domain",
+        sites,
+        Duration::ZERO,
+        4,
+        every_point_of_the_change,
+    )
+    .await;
+}
+
+/// Name servers that know every name below `test.`.
+async fn everything_leads_to_the_proxy() -> NameServers {
+    let mut dns = NameServers::start(&[ROOT, "customers"]).await;
+    let (root, server) = (dns.ip(ROOT), dns.ip("customers"));
+    let top = format!(
+        "$TTL 60\n$ORIGIN .\n@ SOA a.root. admin.root. 1 60 60 3600 1\n@ NS a.root.\na.root. A {root}\n\
+         test. NS ns.test.\nns.test. A {server}\n"
+    );
+    dns.load_zone(ROOT, ".", top).await.unwrap();
+    let below = format!(
+        "$TTL 60\n$ORIGIN test.\n@ SOA ns admin 1 60 60 3600 1\n@ NS ns\nns A {server}\n* A {PUBLIC_ADDRESS}\n"
+    );
+    dns.load_zone("customers", "test.", below).await.unwrap();
+    dns
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whatever_is_killed_or_lost_there_is_one_backup() {
+    let points = writes_and_first_reads;
+    converge("backup", Backups, Duration::ZERO, 4, points).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whatever_is_killed_or_lost_a_site_is_rolled_back_once() {
+    let points = writes_and_first_reads;
+    converge("restore", Restores, Duration::ZERO, 4, points).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -193,6 +251,25 @@ fn every_point(story: &Story) -> Vec<Case> {
         &mishaps(story.create.iter(), &cuts),
         &mishaps(story.change.iter(), &cuts),
     )
+}
+
+/// Every write of an object with every trouble, the first read of each kind with a lost answer, and deletion at every
+/// write: a crash after a read is one before the next write.
+fn writes_and_first_reads(story: &Story) -> Vec<Case> {
+    let writes = |points: &[Point]| -> Vec<Point> {
+        let writes = points
+            .iter()
+            .filter(|point| point.is_write() && !point.is_event());
+        writes.cloned().collect()
+    };
+    let road = |points: &[Point]| {
+        let reads = points.iter().filter(|point| !point.is_write() && point.turn == 1);
+        let mut all = mishaps(writes(points).iter(), &[Trouble::Crash, Trouble::Lose]);
+        all.extend(mishaps(reads, &[Trouble::Lose]));
+        all
+    };
+    let cuts = mishaps(writes(&story.create).iter(), &[Trouble::Hold, Trouble::Crash]);
+    lives([&road(&story.create), &[], &road(&story.delete)], &cuts, &[])
 }
 
 /// Every point of the creation with every trouble.

@@ -136,7 +136,7 @@ impl<L: Living> Place<L> {
     }
 
     /// Waits until no call was made for a while.
-    async fn quiet(&self) {
+    pub async fn quiet(&self) {
         let mut before = usize::MAX;
         loop {
             let now = self.wire.points().len();
@@ -171,7 +171,11 @@ impl<L: Living> Place<L> {
                 .greeting
                 .iter()
                 .all(|(call, count)| turns.get(call).is_some_and(|made| made >= count));
-            if greeted && running.passes(L::KIND) >= u64::try_from(objects).unwrap_or_default() {
+            let looked = running.passes(L::KIND) >= u64::try_from(objects).unwrap_or_default()
+                && L::BESIDE
+                    .iter()
+                    .all(|(kind, count)| running.passes(kind) >= *count);
+            if greeted && looked {
                 return Ok(running);
             }
             if begun.elapsed() > PATIENCE {

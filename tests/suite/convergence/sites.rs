@@ -1,9 +1,10 @@
 //! Sites: what has to hold at the end of a road, whatever happened on it.
 
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
 
 use async_trait::async_trait;
-use hostwright::api::{Phase, WordPressSite};
+use hostwright::api::{DomainState, Phase, WordPressSite, WordPressSiteStatus};
 use hostwright::sim::cloudflare::SimRecord;
 use hostwright::sim::proxmox::SimContainer;
 use hostwright::stage::CLOUDFLARE_ZONE;
@@ -27,10 +28,15 @@ pub enum Tale {
     Plain,
     /// It is suspended.
     Suspend,
+    /// It was suspended after it was made, and is so no more.
+    Unsuspend,
     /// It was asked to be stopped from its beginning, and is started.
     Start,
     /// It moves to a larger Plan without high availability, and is restarted.
     AnotherPlan,
+    /// Another domain takes the place of the only one that its Plan allows. All names lead to the proxy at the servers
+    /// that this resolver finds.
+    AnotherDomain(SocketAddr),
 }
 
 /// Time of the restart that is asked for.
@@ -40,9 +46,38 @@ impl Sites {
     /// The phase that a site comes to.
     fn phase(self, changed: bool) -> Phase {
         match (self.0, changed) {
-            (Tale::Suspend, true) => Phase::Suspended,
+            (Tale::Suspend, true) | (Tale::Unsuspend, false) => Phase::Suspended,
             (Tale::Start, false) => Phase::Stopped,
             _ => Phase::Running,
+        }
+    }
+
+    /// The customer's domains of a site.
+    fn domains(self, site: &str, changed: bool) -> Vec<String> {
+        match (self.0, changed) {
+            (Tale::AnotherDomain(_), false) => vec![format!("{site}-old.test")],
+            (Tale::AnotherDomain(_), true) => vec![format!("{site}-new.test")],
+            _ => Vec::new(),
+        }
+    }
+
+    /// The change beside the phase is done.
+    fn is_changed(self, site: &str, status: &WordPressSiteStatus, changed: bool) -> bool {
+        match self.0 {
+            Tale::AnotherPlan if changed => {
+                let given = status.resources;
+                given.is_some_and(|given| given.memory_mib == 4096 && given.disk_gib == 30)
+                    && status.restarted_at.is_some()
+            }
+            Tale::AnotherDomain(_) => {
+                let named = status.domains.iter().map(|domain| &domain.name);
+                named.eq(&self.domains(site, changed))
+                    && status
+                        .domains
+                        .iter()
+                        .all(|domain| domain.state == DomainState::Ready)
+            }
+            _ => true,
         }
     }
 }
@@ -83,12 +118,7 @@ impl Living for Sites {
                 && condition.reason == reason
                 && condition.observed_generation == site.metadata.generation
         });
-        let moved = self.0 != Tale::AnotherPlan
-            || !changed
-            || (status
-                .resources
-                .is_some_and(|given| given.memory_mib == 4096 && given.disk_gib == 30)
-                && status.restarted_at.is_some());
+        let moved = self.is_changed(&site.name_any(), &status, changed);
         said && moved && status.phase == Some(phase) && status.tasks.is_empty()
     }
 
@@ -100,8 +130,10 @@ impl Living for Sites {
     fn manifest(&self, world: &World, name: &str, changed: bool) -> Value {
         let mut site = world.site(name);
         let spec = &mut site["spec"];
+        spec["domains"] = json!(self.domains(name, changed));
         match (self.0, changed) {
             (Tale::Suspend, true) => spec["suspended"] = json!(true),
+            (Tale::Unsuspend, true) => spec["suspended"] = json!(false),
             (Tale::Start, false) => spec["power"] = json!("Stopped"),
             (Tale::AnotherPlan, true) => {
                 spec["plan"] = json!(large(world));
@@ -125,14 +157,33 @@ impl Living for Sites {
         sizes["diskGib"] = json!(30);
         sizes["highAvailability"] = json!(false);
         world.apply(&plan).await;
+        if let Tale::AnotherDomain(resolver) = self.0 {
+            let settings = json!({"resolvers": [resolver.to_string()], "nameserverPort": resolver.port()});
+            let patch = json!({"spec": {"nginxProxyManager": settings}});
+            world.patch_provider("npm", patch).await;
+            world
+                .patch_plan(json!({"spec": {"wordpress": {"domains": 1}}}))
+                .await;
+        }
     }
 
     fn move_in(&self, world: &World, name: &str) -> Neighbours {
-        Neighbours::move_in(world, name)
+        let below = |domain: String| format!("www.{domain}");
+        let domains = [false, true]
+            .into_iter()
+            .flat_map(|changed| self.domains(name, changed));
+        Neighbours::move_in(world, name, domains.map(below))
     }
 
     fn move_out(&self, world: &World, neighbours: &Neighbours) {
         neighbours.move_out(world);
+    }
+
+    async fn ripen(&self, world: &World, name: &str) {
+        if self.0 == Tale::Unsuspend {
+            world.wait_for_phase(name, Phase::Running).await;
+            world.patch(name, json!({"spec": {"suspended": true}})).await;
+        }
     }
 
     fn intrude(&self, _: &World, _: &mut Neighbours, _: &str) {}
@@ -146,9 +197,20 @@ impl Living for Sites {
         site: &WordPressSite,
         changed: bool,
     ) -> Result<(), String> {
-        neighbours
-            .one_whole_site(world, &site.name_any(), *self, changed)
-            .await
+        let (name, status) = (site.name_any(), site.status.clone().unwrap_or_default());
+        let dated = status
+            .domains
+            .iter()
+            .all(|domain| domain.certificate_expires_at.is_some());
+        let counted = status.quota.as_ref().map(|quota| quota.domains.used);
+        let there = i32::try_from(status.domains.len()).ok();
+        let told = dated && counted.is_none_or(|counted| Some(counted) == there);
+        expect(
+            "the status knows the domains",
+            told && self.is_changed(&name, &status, changed),
+            || format!("{status:?}"),
+        )?;
+        neighbours.one_whole_site(world, &name, *self, changed).await
     }
 
     async fn nothing_left(&self, world: &World, neighbours: &Neighbours, name: &str) -> Result<(), String> {
@@ -195,7 +257,7 @@ fn id_of(row: &Value) -> u64 {
 
 impl Neighbours {
     /// Puts them in.
-    pub fn move_in(world: &World, site: &str) -> Self {
+    pub fn move_in(world: &World, site: &str, names: impl Iterator<Item = String>) -> Self {
         let backends = &world.backends;
         let (above, beside) = (format!("www.{}", host_of(site)), host_of(&format!("{site}-2")));
         let host = |name: &str| {
@@ -208,14 +270,11 @@ impl Neighbours {
                 .add_foreign_record(CLOUDFLARE_ZONE, name, "A", content, None)
                 .unwrap()
         };
-        let (hosts, certificates, records) = (
-            vec![host(&above), host(&beside)],
-            vec![
-                backends.npm.add_foreign_certificate(&[&above], true),
-                backends.npm.add_foreign_certificate(&[&beside], true),
-            ],
-            vec![record(&above, "203.0.113.77"), record(&beside, "203.0.113.78")],
-        );
+        let certificate = |name: &str| backends.npm.add_foreign_certificate(&[name], true);
+        let records = vec![record(&above, "203.0.113.77"), record(&beside, "203.0.113.78")];
+        let names: Vec<String> = [above, beside].into_iter().chain(names).collect();
+        let hosts = names.iter().map(|name| host(name)).collect();
+        let certificates = names.iter().map(|name| certificate(name)).collect();
         let mut neighbours = Self {
             hosts,
             certificates,
@@ -339,8 +398,7 @@ impl Neighbours {
         vmid: u32,
         (sites, changed): (Sites, bool),
     ) -> Result<(), String> {
-        let notice = sites.phase(changed) == Phase::Suspended;
-        self.one_name(world, site, notice)?;
+        self.one_name(world, site, (sites, changed))?;
         self.one_installation(world, site, vmid)?;
         let given = scripts(world).difference(&self.scripts).count();
         expect("one script for the container", given == 1, || given.to_string())?;
@@ -348,29 +406,28 @@ impl Neighbours {
         self.untouched(world)
     }
 
-    fn one_name(&self, world: &World, site: &str, notice: bool) -> Result<(), String> {
+    fn one_name(&self, world: &World, site: &str, (sites, changed): (Sites, bool)) -> Result<(), String> {
         let backends = &world.backends;
         let records = backends.cloudflare.records(CLOUDFLARE_ZONE);
         let own: Vec<&SimRecord> = records.iter().filter(|r| !self.records.contains(&r.id)).collect();
         let right = matches!(own.as_slice(), [record] if record.name == host_of(site) && marked(record));
         expect("one record", right, || format!("{own:?}"))?;
-        let hosts = ours(backends.npm.hosts(), &self.hosts);
-        let certificates = ours(backends.npm.certificates(), &self.certificates);
-        let ([host], [certificate]) = (hosts.as_slice(), certificates.as_slice()) else {
-            return Err(format!(
-                "one host and one certificate: {hosts:?} {certificates:?}"
-            ));
-        };
-        let told = host["advanced_config"]
-            .as_str()
-            .unwrap_or_default()
-            .contains("suspended");
-        let shown = told == notice && host["enabled"] == true;
-        expect("visitors see what they shall", shown, || host.to_string())?;
-        let joined = host["certificate_id"] == certificate["id"] && host["domain_names"][0] == host_of(site);
-        expect("the host has the certificate", joined, || {
-            format!("{host} {certificate}")
-        })
+        let mut names = sites.domains(site, changed);
+        names.push(host_of(site));
+        let (hosts, certificates) = (
+            ours(backends.npm.hosts(), &self.hosts),
+            ours(backends.npm.certificates(), &self.certificates),
+        );
+        let counts = (hosts.len(), certificates.len());
+        expect(
+            "one host and one certificate for each name",
+            counts == (names.len(), names.len()),
+            || format!("{hosts:?} {certificates:?}"),
+        )?;
+        let notice = sites.phase(changed) == Phase::Suspended;
+        names
+            .iter()
+            .try_for_each(|name| one_host(&hosts, &certificates, name, notice))
     }
 
     fn one_installation(&self, world: &World, site: &str, vmid: u32) -> Result<(), String> {
@@ -432,6 +489,31 @@ fn ours(rows: Vec<Value>, theirs: &[u64]) -> Vec<Value> {
     rows.into_iter()
         .filter(|row| !theirs.contains(&id_of(row)))
         .collect()
+}
+
+/// The host of a name has its certificate, and shows what it shall.
+fn one_host(hosts: &[Value], certificates: &[Value], name: &str, notice: bool) -> Result<(), String> {
+    let alone = |row: &&Value| row["domain_names"] == json!([name]);
+    let (host, certificate) = (hosts.iter().find(alone), certificates.iter().find(alone));
+    let (Some(host), Some(certificate)) = (host, certificate) else {
+        return Err(format!("{name} alone: {hosts:?} {certificates:?}"));
+    };
+    let told = host["advanced_config"]
+        .as_str()
+        .unwrap_or_default()
+        .contains("suspended");
+    let shown = told == notice && host["enabled"] == true;
+    expect("visitors see what they shall", shown, || host.to_string())?;
+    let joined = host["certificate_id"] == certificate["id"];
+    expect("the host has the certificate", joined, || {
+        format!("{host} {certificate}")
+    })?;
+    let main = hosts
+        .iter()
+        .find(|other| other["forward_host"] != host["forward_host"]);
+    expect("all names lead to one place", main.is_none(), || {
+        format!("{hosts:?}")
+    })
 }
 
 async fn one_secret(world: &World, site: &str) -> Result<(), String> {

@@ -163,6 +163,12 @@ fn restoring(mut verdict: Verdict, restore: &str, observed: &Observed) -> SitePl
     let message =
         format!("SiteRestore {restore} rolls the site back; it is brought to its spec again after that.");
     verdict.working(kinds::CONTAINER_READY, reasons::RESTORING, message);
+    // What answered before says nothing of what will run after it.
+    verdict.working(
+        kinds::PAGE_READY,
+        reasons::WAITING,
+        "Waiting for the parts before it.",
+    );
     wait(verdict, Next::Settled)
 }
 

@@ -59,6 +59,19 @@ fn a_made_site_of_which_nothing_is_asked_is_left_alone() {
 }
 
 #[test]
+fn a_site_that_is_rolled_back_is_not_up_before_its_page_was_seen_again() {
+    let held = with(made(), |s| {
+        s.said(kinds::PAGE_READY, State::True, "good");
+        s.observed.held = Some("back".to_owned());
+    });
+    let yields = &[
+        (kinds::CONTAINER_READY, reasons::RESTORING, "SiteRestore back"),
+        (kinds::PAGE_READY, reasons::WAITING, ""),
+    ] as &[Sight];
+    check(vec![("held by a restore", held, &[], Next::Settled, yields)]);
+}
+
+#[test]
 fn suspension_goes_before_power_and_the_notice_before_nothing() {
     let wishes = |power, suspension, proxy_enabled| Wishes {
         power,

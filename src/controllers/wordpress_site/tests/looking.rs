@@ -1,6 +1,7 @@
 //! What a look at the model shows: the same parts in the same order as a look at real back-ends.
 
-use super::super::site::{NameCheck, Steady, Vacancy};
+use super::super::plan::adopt;
+use super::super::site::{NameCheck, NameFound, Prospect, Steady, Vacancy};
 use super::model::{Guest, World};
 use super::*;
 use crate::api::condition::is_true;
@@ -20,6 +21,7 @@ impl World {
         }
         match reservation {
             None if subject.deleting => {}
+            None if self.terms.adopt.is_some() => self.look_at_prospect(&mut known),
             None => self.look_around(&mut known),
             Some(reservation) => self.look_at_parts(subject, &reservation, &mut known),
         }
@@ -77,21 +79,7 @@ impl World {
 
     fn look_around(&self, known: &mut Observed) {
         known.survey = Fact::Known(self.survey());
-        let mut names = Vec::new();
-        let suffix: DnsLabel = self.terms.owner.uid.short().parse().unwrap();
-        for label in [self.terms.label.clone(), self.terms.label.with_suffix(&suffix)] {
-            let host = self.terms.base_domain.child(&label).unwrap();
-            let foreign_record = self.records_of(&host).iter().any(|r| !self.ours(r.mark.as_ref()));
-            let survey = self.proxy_of(&host);
-            let foreign_host = survey.hosts.iter().any(|h| !self.ours(h.mark.as_ref()));
-            let certified = survey.hosts.is_empty() && !survey.certificates.is_empty();
-            let obstacle = (foreign_record || foreign_host || certified).then(|| "in use".to_owned());
-            names.push(NameCheck {
-                label,
-                host,
-                obstacle,
-            });
-        }
+        let names = self.names();
         let orphan = self
             .guests
             .values()
@@ -107,6 +95,57 @@ impl World {
             names,
             turn: None,
         });
+    }
+
+    fn look_at_prospect(&self, known: &mut Observed) {
+        known.survey = Fact::Known(self.survey());
+        let Some(Ok(id)) = adopt::wished(&self.terms) else {
+            return;
+        };
+        let container = self.guests.get(&id).map(|guest| guest.container.clone());
+        let address = container.as_ref().and_then(|container| container.address);
+        let hosts = address.map(|address| adopt::leading_to(self.proxy.hosts.iter(), address));
+        let name = adopt::name_of(&self.terms, &hosts.unwrap_or_default());
+        let name = name.map(|name| {
+            name.map(|(label, host)| NameFound {
+                label,
+                taken: false,
+                records: self.records_of(&host),
+                proxy: self.proxy_of(&host),
+                host,
+            })
+        });
+        let names = match (&name, &container) {
+            (Ok(None), Some(_)) => self.names(),
+            _ => Vec::new(),
+        };
+        known.prospect = Fact::Known(Prospect {
+            taken: Taken::default(),
+            machine: false,
+            container,
+            name,
+            names,
+            turn: None,
+        });
+    }
+
+    fn names(&self) -> Vec<NameCheck> {
+        let mut names = Vec::new();
+        let suffix: DnsLabel = self.terms.owner.uid.short().parse().unwrap();
+        for label in [self.terms.label.clone(), self.terms.label.with_suffix(&suffix)] {
+            let host = self.terms.base_domain.child(&label).unwrap();
+            let foreign_record = self.records_of(&host).iter().any(|r| !self.ours(r.mark.as_ref()));
+            let survey = self.proxy_of(&host);
+            let foreign_host = survey.hosts.iter().any(|h| !self.ours(h.mark.as_ref()));
+            let certified = survey.hosts.is_empty() && !survey.certificates.is_empty();
+            let obstacle = (foreign_record || foreign_host || certified).then(|| "in use".to_owned());
+            names.push(NameCheck {
+                label,
+                host,
+                obstacle,
+            });
+        }
+        names
     }
 
     fn records_of(&self, host: &Fqdn) -> Vec<Record> {
@@ -186,12 +225,13 @@ impl World {
             known.snapshots = snapshots();
             return;
         }
-        if known.install.is_unread() && ours.container.running {
+        if known.install.is_unread() && ours.container.running && !reservation.adopted {
             known.install = Fact::Known(self.install.clone());
         }
         let before = &super::super::verdict::PARTS[..5];
         if before
             .iter()
+            .filter(|kind| !(reservation.adopted && **kind == kinds::INSTALL_READY))
             .all(|kind| is_true(&subject.status.conditions, kind))
         {
             known.page = Fact::Known(match self.install {

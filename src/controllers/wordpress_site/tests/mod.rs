@@ -16,6 +16,7 @@ mod removal;
 mod reports;
 mod reserving;
 mod table;
+mod takeovers;
 
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;

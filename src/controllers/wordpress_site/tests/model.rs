@@ -14,6 +14,11 @@ use crate::api::DeletionPolicy;
 use crate::controllers::runner::{Acted, Outcome, after_failure};
 use crate::providers::container_host::ContainerSpec;
 
+/// What may be taken over.
+pub(super) const OLD_RECORD: &str = "old";
+/// What may be taken over.
+pub(super) const OLD_HOST: ProxyHostId = ProxyHostId(30);
+
 /// Rounds of one pass, as in the runner.
 const ROUNDS_MAX: u32 = 24;
 
@@ -57,6 +62,9 @@ pub(super) struct World {
     pub(super) proxy: ProxySurvey,
     pub(super) install: InstallState,
     pub(super) secret: bool,
+    /// The guest of our number, the record [`OLD_RECORD`] and the host [`OLD_HOST`] were made by an older backend and may
+    /// be taken over.
+    pub(super) legacy: bool,
     /// Tasks take until the next pass.
     pub(super) slow: bool,
     pub(super) fates: VecDeque<Fate>,
@@ -80,6 +88,7 @@ impl World {
             proxy: ProxySurvey::default(),
             install: InstallState::Idle,
             secret: false,
+            legacy: false,
             slow: false,
             fates: VecDeque::new(),
             violations: Vec::new(),
@@ -119,18 +128,18 @@ impl World {
         let guests: Vec<_> = self
             .guests
             .values()
-            .filter(|g| !self.ours(g.container.mark.as_ref()))
+            .filter(|g| !self.ours(g.container.mark.as_ref()) && !self.legacy)
             .collect();
         let records: Vec<_> = self
             .records
             .iter()
-            .filter(|r| !self.ours(r.mark.as_ref()))
+            .filter(|r| !(self.ours(r.mark.as_ref()) || self.legacy && r.id.0 == OLD_RECORD))
             .collect();
         let hosts: Vec<_> = self
             .proxy
             .hosts
             .iter()
-            .filter(|h| !self.ours(h.mark.as_ref()))
+            .filter(|h| !(self.ours(h.mark.as_ref()) || self.legacy && h.id == OLD_HOST))
             .collect();
         let certificates: Vec<_> = self
             .proxy
@@ -249,6 +258,10 @@ impl World {
             false => plan::live(&subject.status, &observed, now()),
         };
         self.inspect(&plan, &observed);
+        if self.legacy && !subject.deleting {
+            let disturbed = plan.actions.iter().filter(|action| disturbs(action));
+            self.violations.extend(disturbed.map(line));
+        }
         let mut next = plan.next;
         let mut outcomes: Vec<Acted<'_, SiteKind>> = Vec::new();
         for action in &plan.actions {
@@ -334,8 +347,41 @@ impl World {
             | Action::EnableHost(_)
             | Action::DeleteHost(_)
             | Action::DeleteCertificate(_) => self.serve(action),
+            Action::Adopt | Action::AdoptRecord(..) | Action::AdoptHost(_) => self.take_over(id, action),
             _ => self.work_on(id, action, fate),
         }
+    }
+
+    /// Writes our mark where nobody's is.
+    fn take_over(&mut self, id: Vmid, action: &Action) -> Result<Outcome<Done>, ProviderError> {
+        let (mark, done) = match action {
+            Action::AdoptRecord(_, seen, spec) => {
+                let found = self.records.iter_mut().find(|record| record.id == seen.id);
+                let mark = found.map(|record| {
+                    record.spec = spec.clone();
+                    &mut record.mark
+                });
+                (mark, Done::RecordsChanged)
+            }
+            Action::AdoptHost(id) => {
+                let found = self.proxy.hosts.iter_mut().find(|host| host.id == *id);
+                (found.map(|host| &mut host.mark), Done::ProxyChanged)
+            }
+            _ => {
+                let found = self.guests.get_mut(&id);
+                (
+                    found.map(|guest| &mut guest.container.mark),
+                    Done::ContainerChanged,
+                )
+            }
+        };
+        let mark = mark.ok_or_else(|| error(ErrorKind::NotFound))?;
+        if mark.as_ref().is_some_and(|mark| *mark != self.terms.owner) {
+            self.violations.push(format!("{} of somebody else", line(action)));
+            return Err(error(ErrorKind::Conflict));
+        }
+        *mark = Some(self.terms.owner.clone());
+        Ok(Outcome::Done(done))
     }
 
     fn work_on(&mut self, id: Vmid, action: &Action, fate: Fate) -> Result<Outcome<Done>, ProviderError> {
@@ -508,6 +554,22 @@ impl World {
             _ => Ok(Outcome::Done(Done::ProxyChanged)),
         }
     }
+}
+
+/// What nobody may do to a site that is being taken over.
+fn disturbs(action: &Action) -> bool {
+    matches!(
+        action,
+        Action::Create(_)
+            | Action::Install { .. }
+            | Action::Stop
+            | Action::Restart
+            | Action::Destroy
+            | Action::DeleteSnapshot(_)
+            | Action::DeleteRecord(..)
+            | Action::DeleteHost(_)
+            | Action::DeleteCertificate(_)
+    )
 }
 
 pub(super) fn guest(container: Container) -> Guest {

@@ -62,7 +62,7 @@ fn start() -> impl Strategy<Value = Start> {
     })
 }
 
-fn fates() -> impl Strategy<Value = Vec<Fate>> {
+pub(super) fn fates() -> impl Strategy<Value = Vec<Fate>> {
     let fate = select(vec![
         Fate::Works,
         Fate::Works,
@@ -263,6 +263,9 @@ pub(super) fn faults_of(plan: &SitePlan, observed: &Observed) -> Vec<String> {
             Action::UpdateRecord(_, seen, _) | Action::DeleteRecord(_, seen) => record(&seen.id) == own(),
             Action::UpdateHost(id, _) | Action::EnableHost(id) | Action::DeleteHost(id) => host(id) == own(),
             Action::Create(_) => matches!(observed.container, Fact::Known(None)),
+            Action::Adopt => container.is_some() && mark_of_container.is_none(),
+            Action::AdoptRecord(_, seen, _) => record(&seen.id).is_none(),
+            Action::AdoptHost(id) => host(id).is_none(),
             _ => true,
         };
         if !marked {
@@ -285,7 +288,7 @@ pub(super) fn faults_of(plan: &SitePlan, observed: &Observed) -> Vec<String> {
 }
 
 /// Lets the operator work until two passes did nothing.
-fn settle(
+pub(super) fn settle(
     world: &mut World,
     status: &mut WordPressSiteStatus,
     deleting: bool,
