@@ -44,6 +44,8 @@ pub struct Settings {
     pub concurrency: u16,
     /// Times between passes.
     pub pace: Pace,
+    /// Whether the metrics tell what each site uses.
+    pub site_metrics: bool,
     /// Closes when this process may not change anything any more.
     pub fence: Arc<dyn Fence>,
 }
@@ -68,6 +70,15 @@ pub async fn run(
     let roll = Arc::new(Roll::new(caches.sites.clone(), caches.zones.clone()));
     let joined = (&zone_kind, &provider_kind);
     let sweeper = sweeper(&client, &settings, &metrics, &caches, &pokers, &roll, joined);
+
+    if settings.site_metrics {
+        // The sweeper counts in the same metrics: held strongly, neither would ever go.
+        let sweeper = Arc::downgrade(&sweeper);
+        metrics.tell_of_sites(move || {
+            let sweeper = sweeper.upgrade();
+            sweeper.map(|sweeper| sweeper.usage()).unwrap_or_default()
+        });
+    }
 
     // Plans and Secrets only wake others; Providers do that too, beside having a controller of their own.
     let waking = tokio::spawn(wake_others(

@@ -1,7 +1,8 @@
 //! What the operator counts about itself, in Prometheus' text format.
 //!
 //! Labels are bounded: kinds, results and verbs are enums, calls are constants of the code, and the names of
-//! Providers, which administrators make, are capped. No label ever holds a customer's object.
+//! Providers, which administrators make, are capped. Only the gauges of what sites use, in `sites`, have a label for
+//! each customer's object: its namespace and name.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -19,6 +20,12 @@ use prometheus_client::registry::{Registry, Unit};
 use super::process::ProcessCollector;
 use crate::api::Inventory;
 use crate::providers::gate::{CallRecord, Meter};
+
+mod sites;
+
+pub use sites::SiteSample;
+
+use sites::SitesCollector;
 
 /// Content type of [`Metrics::encode`].
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -237,6 +244,7 @@ struct Shared {
     leader: Gauge,
     sweeps: Family<SweepLabels, Counter>,
     inventory: Family<InventoryLabels, Gauge>,
+    sites: SitesCollector,
     depths: Mutex<Vec<(Kind, Depth)>>,
     providers: Mutex<BTreeSet<String>>,
 }
@@ -263,6 +271,7 @@ impl Metrics {
             leader: Gauge::default(),
             sweeps: Family::default(),
             inventory: Family::default(),
+            sites: SitesCollector::default(),
             depths: Mutex::default(),
             providers: Mutex::default(),
         };
@@ -293,6 +302,12 @@ impl Metrics {
     pub fn count_queue(&self, kind: Kind, depth: impl Fn() -> usize + Send + Sync + 'static) {
         let mut depths = self.shared.depths.lock().unwrap_or_else(PoisonError::into_inner);
         depths.push((kind, Depth(Box::new(depth))));
+    }
+
+    /// Names what tells of the sites' usage. It is asked when somebody asks for the metrics, so that there are never
+    /// more gauges than sites; a later one takes its place.
+    pub fn tell_of_sites(&self, samples: impl Fn() -> Vec<SiteSample> + Send + Sync + 'static) {
+        self.shared.sites.ask(samples);
     }
 
     fn update_queue_depths(&self) {
@@ -441,6 +456,7 @@ impl Shared {
             "What stands at a back-end, by whose it is",
             self.inventory.clone(),
         );
+        registry.register_collector(Box::new(self.sites.clone()));
         let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
         registry.register("build", "Version of the operator", build);
     }
