@@ -317,7 +317,7 @@ fn kinds(
     };
     let fence = Arc::clone(&settings.fence);
     let connections = Connections::new(sources, Arc::new(metrics.clone()), Arc::clone(&fence), wake)
-        .rechecking(settings.pace.recheck);
+        .rechecking(settings.pace.until_recheck());
     let connections = Arc::new(connections);
     let site_kind = SiteKind {
         cluster: settings.cluster.clone(),
