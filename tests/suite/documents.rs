@@ -367,7 +367,7 @@ fn alerts_and_dashboard_name_metrics_that_there_are() {
     let rules = expressions.len();
     values(&dashboard, "expr", &mut expressions);
     values(&dashboard, "definition", &mut queries);
-    assert!(rules >= 10 && expressions.len() >= rules + 20 && queries.len() == 3);
+    assert!(rules >= 10 && expressions.len() >= rules + 20 && queries.len() == 4);
     let wrong: Vec<String> = expressions
         .iter()
         .chain(&queries)
