@@ -71,15 +71,6 @@ pub async fn run(
     let joined = (&zone_kind, &provider_kind);
     let sweeper = sweeper(&client, &settings, &metrics, &caches, &pokers, &roll, joined);
 
-    if settings.site_metrics {
-        // The sweeper counts in the same metrics: held strongly, neither would ever go.
-        let sweeper = Arc::downgrade(&sweeper);
-        metrics.tell_of_sites(move || {
-            let sweeper = sweeper.upgrade();
-            sweeper.map(|sweeper| sweeper.usage()).unwrap_or_default()
-        });
-    }
-
     // Plans and Secrets only wake others; Providers do that too, beside having a controller of their own.
     let waking = tokio::spawn(wake_others(
         client.clone(),
@@ -422,7 +413,7 @@ fn sweeper(
     roll: &Arc<Roll>,
     (zone_kind, provider_kind): (&Arc<ZoneKind>, &Arc<ProviderKind>),
 ) -> Arc<Sweeper> {
-    Arc::new(Sweeper {
+    let sweeper = Arc::new(Sweeper {
         cluster: settings.cluster.clone(),
         namespace: settings.watch_namespace.clone(),
         providers: caches.providers.clone(),
@@ -441,7 +432,16 @@ fn sweeper(
             Arc::clone(&settings.fence),
         ),
         metrics: metrics.clone(),
-    })
+    });
+    if settings.site_metrics {
+        // The sweeper counts in the same metrics: held strongly, neither would ever go.
+        let swept = Arc::downgrade(&sweeper);
+        metrics.tell_of_sites(move || {
+            let sweeper = swept.upgrade();
+            sweeper.map(|sweeper| sweeper.usage()).unwrap_or_default()
+        });
+    }
+    sweeper
 }
 
 /// Takes note of objects that are gone.
