@@ -127,6 +127,12 @@ pub struct RunOptions {
           value_parser = Checked(values::address))]
     pub admin_address: SocketAddr,
 
+    /// Tell in /metrics what each site uses: six series for each site that runs
+    #[arg(long, value_name = "BOOLEAN", env = "HOSTWRIGHT_SITE_METRICS", default_value = "true",
+          default_missing_value = "true", num_args = 0..=1, require_equals = true,
+          action = clap::ArgAction::Set, value_parser = Checked(values::switch))]
+    pub site_metrics: bool,
+
     /// The election.
     #[command(flatten)]
     pub election: ElectionOptions,

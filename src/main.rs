@@ -97,6 +97,7 @@ async fn run(options: RunOptions) -> Result<(), Failure> {
         namespace,
         watch_namespace: options.watch_namespace.map(|name| name.to_string()),
         concurrency: options.concurrency,
+        site_metrics: options.site_metrics,
         pace: Pace {
             poll_min: options.task_poll_min,
             poll_max: options.task_poll_max,

@@ -65,6 +65,8 @@ shows 'image: "hostwright/hostwright:1.2"' --set image.tag=1.2
 shows 'targetPort: admin' --set metrics.service.enabled=true
 hides 'targetPort: admin'
 hides PrometheusRule
+shows 'name: HOSTWRIGHT_SITE_METRICS'
+refuses metrics/sites/enabled --set metrics.sites.enabled=maybe
 shows 'kind: PrometheusRule' --set metrics.rules.enabled=true
 shows 'alert: HostwrightDown' --set metrics.rules.enabled=true
 shows 'release: prometheus' --set metrics.rules.enabled=true --set metrics.rules.labels.release=prometheus

@@ -45,6 +45,8 @@ pub struct Settings {
     pub concurrency: u16,
     /// Times between passes.
     pub pace: Pace,
+    /// Whether the metrics tell what each site uses.
+    pub site_metrics: bool,
     /// Closes when this process may not change anything any more.
     pub fence: Arc<dyn Fence>,
 }
@@ -307,7 +309,7 @@ fn kinds(
     };
     let fence = Arc::clone(&settings.fence);
     let connections = Connections::new(sources, Arc::new(metrics.clone()), Arc::clone(&fence), wake)
-        .rechecking(settings.pace.recheck);
+        .rechecking(settings.pace.until_recheck());
     let connections = Arc::new(connections);
     let site_kind = SiteKind {
         cluster: settings.cluster.clone(),
@@ -412,7 +414,7 @@ fn sweeper(
     roll: &Arc<Roll>,
     (zone_kind, provider_kind): (&Arc<ZoneKind>, &Arc<ProviderKind>),
 ) -> Arc<Sweeper> {
-    Arc::new(Sweeper {
+    let sweeper = Arc::new(Sweeper {
         cluster: settings.cluster.clone(),
         namespace: settings.watch_namespace.clone(),
         providers: caches.providers.clone(),
@@ -431,7 +433,16 @@ fn sweeper(
             Arc::clone(&settings.fence),
         ),
         metrics: metrics.clone(),
-    })
+    });
+    if settings.site_metrics {
+        // The sweeper counts in the same metrics: held strongly, neither would ever go.
+        let swept = Arc::downgrade(&sweeper);
+        metrics.tell_of_sites(move || {
+            let sweeper = swept.upgrade();
+            sweeper.map(|sweeper| sweeper.usage()).unwrap_or_default()
+        });
+    }
+    sweeper
 }
 
 /// Takes note of objects that are gone.

@@ -1,7 +1,7 @@
 //! One bulk read for many passes: a read that is young enough is shared, and only one is under way at a time.
 
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex as Kept, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::Mutex;
@@ -17,12 +17,14 @@ type Slot<T> = Option<(Instant, Result<Arc<T>, ProviderError>)>;
 #[derive(Debug)]
 pub struct SharedRead<T> {
     slot: Mutex<Slot<T>>,
+    latest: Kept<Option<(Instant, Arc<T>)>>,
 }
 
 impl<T> Default for SharedRead<T> {
     fn default() -> Self {
         Self {
             slot: Mutex::new(None),
+            latest: Kept::new(None),
         }
     }
 }
@@ -50,14 +52,24 @@ impl<T> SharedRead<T> {
         }
         let begun = Instant::now();
         let result = read().await.map(Arc::new);
+        if let Ok(read) = &result {
+            let mut latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
+            *latest = Some((begun, Arc::clone(read)));
+        }
         *slot = Some((begun, result.clone()));
         result
+    }
+
+    /// The last result that was read, however old, and when its read began. Nothing is read and nothing waited for.
+    pub fn latest(&self) -> Option<(Instant, Arc<T>)> {
+        self.latest.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::providers::ErrorKind;
     use std::sync::atomic::{AtomicU32, Ordering};
 
     #[tokio::test]
@@ -75,5 +87,15 @@ mod tests {
         assert_eq!(reads.load(Ordering::SeqCst), 1);
         shared.get(Duration::ZERO, read).await.unwrap();
         assert_eq!(reads.load(Ordering::SeqCst), 2);
+    }
+
+    #[tokio::test]
+    async fn the_latest_result_outlives_a_read_that_fails() {
+        let shared = SharedRead::default();
+        assert!(shared.latest().is_none());
+        shared.get(Duration::ZERO, || async { Ok(7_u32) }).await.unwrap();
+        let down = || async { Err(ProviderError::new(ErrorKind::Unavailable, "down")) };
+        shared.get(Duration::ZERO, down).await.unwrap_err();
+        assert_eq!(shared.latest().map(|(_, number)| *number), Some(7));
     }
 }

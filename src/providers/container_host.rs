@@ -97,6 +97,8 @@ pub struct Usage {
     pub memory_bytes: u64,
     /// Root disk in bytes.
     pub disk_bytes: u64,
+    /// Size of the file system on its root disk in bytes, where the back-end tells it.
+    pub disk_size_bytes: Option<u64>,
     /// Seconds since it was started.
     pub uptime_seconds: u64,
 }

@@ -1,14 +1,15 @@
 //! What the operator counts about itself, in Prometheus' text format.
 //!
 //! Labels are bounded: kinds, results and verbs are enums, calls are constants of the code, and the names of
-//! Providers, which administrators make, are capped. No label ever holds a customer's object.
+//! Providers, which administrators make, are capped. Only the gauges of what sites use, in `sites`, have a label for
+//! each customer's object: its namespace and name.
 
 use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
+use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
@@ -19,6 +20,14 @@ use prometheus_client::registry::{Registry, Unit};
 use super::process::ProcessCollector;
 use crate::api::Inventory;
 use crate::providers::gate::{CallRecord, Meter};
+
+mod labels;
+mod sites;
+
+pub use labels::{InventoryState, Kind, PassResult, SweepResult, WriteResult, WriteVerb};
+pub use sites::SiteSample;
+
+use sites::SitesCollector;
 
 /// Content type of [`Metrics::encode`].
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -41,127 +50,6 @@ const READY_BUCKETS: [f64; 12] = [
 const CALL_BUCKETS: [f64; 12] = [
     0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 35.0, 300.0,
 ];
-
-/// Declares an enum whose variants are the values of a label.
-macro_rules! label {
-    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $text:literal,)+ }) => {
-        $(#[$doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub enum $name {
-            $($(#[$variant_doc])* $variant,)+
-        }
-
-        impl $name {
-            /// The label's value.
-            pub fn label(self) -> &'static str {
-                match self {
-                    $(Self::$variant => $text,)+
-                }
-            }
-        }
-
-        impl EncodeLabelValue for $name {
-            fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> fmt::Result {
-                EncodeLabelValue::encode(&self.label(), encoder)
-            }
-        }
-    };
-}
-
-label! {
-    /// A kind that has a controller.
-    Kind {
-        /// `WordPressSite`.
-        WordPressSite = "WordPressSite",
-        /// `DnsZone`.
-        DnsZone = "DnsZone",
-        /// `SiteBackup`.
-        SiteBackup = "SiteBackup",
-        /// `SiteRestore`.
-        SiteRestore = "SiteRestore",
-        /// `Provider`.
-        Provider = "Provider",
-        /// `Plan`.
-        Plan = "Plan",
-    }
-}
-
-label! {
-    /// How a pass ended.
-    PassResult {
-        /// Everything is as specified, or nobody wants anything done.
-        Steady = "steady",
-        /// On its way: something was done or is awaited.
-        Progressing = "progressing",
-        /// An error that is tried again.
-        Failed = "failed",
-        /// An error that nothing is done about until something changes: the object, its Plan, a Provider, a Secret.
-        Stalled = "stalled",
-        /// A look at the back-ends or an action there was cut off by the deadline; tried again.
-        Deadline = "deadline",
-    }
-}
-
-label! {
-    /// What was written to the Kubernetes API.
-    WriteVerb {
-        /// Finalizers and annotations.
-        Metadata = "metadata",
-        /// The status subresource.
-        Status = "status",
-        /// A whole object: made by a schedule, or deleted when its time was over.
-        Object = "object",
-        /// A Secret.
-        Secret = "secret",
-        /// An Event.
-        Event = "event",
-    }
-}
-
-label! {
-    /// How a write to the Kubernetes API ended.
-    WriteResult {
-        /// Taken.
-        Ok = "ok",
-        /// Somebody else was faster; tried again with the newer object.
-        Conflict = "conflict",
-        /// Anything else.
-        Error = "error",
-    }
-}
-
-label! {
-    /// How a sweep over everything at a back-end ended.
-    SweepResult {
-        /// All was read and compared.
-        Ok = "ok",
-        /// Something could not be read, or was not believed: nothing followed from it.
-        Failed = "failed",
-    }
-}
-
-label! {
-    /// Whose something at a back-end is.
-    InventoryState {
-        /// An object's.
-        Owned = "owned",
-        /// It carries the mark of this cluster, but of no object that there is.
-        Orphaned = "orphaned",
-        /// Somebody else's.
-        Foreign = "foreign",
-    }
-}
-
-impl WriteResult {
-    /// The label of a finished write.
-    pub fn of<T>(result: &Result<T, kube::Error>) -> Self {
-        match result {
-            Ok(_) => Self::Ok,
-            Err(kube::Error::Api(status)) if status.code == 409 => Self::Conflict,
-            Err(_) => Self::Error,
-        }
-    }
-}
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct KindLabels {
@@ -237,6 +125,7 @@ struct Shared {
     leader: Gauge,
     sweeps: Family<SweepLabels, Counter>,
     inventory: Family<InventoryLabels, Gauge>,
+    sites: SitesCollector,
     depths: Mutex<Vec<(Kind, Depth)>>,
     providers: Mutex<BTreeSet<String>>,
 }
@@ -263,6 +152,7 @@ impl Metrics {
             leader: Gauge::default(),
             sweeps: Family::default(),
             inventory: Family::default(),
+            sites: SitesCollector::default(),
             depths: Mutex::default(),
             providers: Mutex::default(),
         };
@@ -293,6 +183,12 @@ impl Metrics {
     pub fn count_queue(&self, kind: Kind, depth: impl Fn() -> usize + Send + Sync + 'static) {
         let mut depths = self.shared.depths.lock().unwrap_or_else(PoisonError::into_inner);
         depths.push((kind, Depth(Box::new(depth))));
+    }
+
+    /// Names what tells of the sites' usage. It is asked when somebody asks for the metrics, so that there are never
+    /// more gauges than sites; a later one takes its place.
+    pub fn tell_of_sites(&self, samples: impl Fn() -> Vec<SiteSample> + Send + Sync + 'static) {
+        self.shared.sites.ask(samples);
     }
 
     fn update_queue_depths(&self) {
@@ -441,6 +337,7 @@ impl Shared {
             "What stands at a back-end, by whose it is",
             self.inventory.clone(),
         );
+        registry.register_collector(Box::new(self.sites.clone()));
         let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
         registry.register("build", "Version of the operator", build);
     }

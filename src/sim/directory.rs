@@ -10,6 +10,19 @@ pub struct Installed {
     pub host: String,
     /// The web installer is finished; before that, strangers meet `install.php`.
     pub setup_finished: bool,
+    /// The headline of its front page, which its owner writes. It becomes a part of the page as it is.
+    pub headline: String,
+}
+
+impl Installed {
+    /// A WordPress as it is after its installation.
+    pub fn fresh(host: impl Into<String>) -> Self {
+        Self {
+            host: host.into(),
+            setup_finished: true,
+            headline: "Hello world!".to_owned(),
+        }
+    }
 }
 
 /// The containers of a simulated cluster, as seen from the network and from the nodes.

@@ -7,6 +7,7 @@ pub mod cloudflare;
 pub mod directory;
 pub mod faults;
 pub mod ispconfig;
+pub mod name_server;
 pub mod npm;
 pub mod proxmox;
 pub mod server;

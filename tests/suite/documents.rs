@@ -8,7 +8,9 @@ use std::time::Duration;
 use hostwright::api::{Inventory, crds, reference};
 use hostwright::providers::ErrorKind;
 use hostwright::providers::gate::{CallRecord, Meter};
-use hostwright::runtime::metrics::{Kind, Metrics, PassResult, SweepResult, WriteResult, WriteVerb};
+use hostwright::runtime::metrics::{
+    Kind, Metrics, PassResult, SiteSample, SweepResult, WriteResult, WriteVerb,
+};
 use serde_json::Value;
 
 use crate::world::shared;
@@ -240,6 +242,18 @@ fn exported() -> String {
         foreign: 0,
     };
     metrics.inventory("pve", &inventory);
+    metrics.tell_of_sites(|| {
+        vec![SiteSample {
+            namespace: "customers".to_owned(),
+            name: "bakery".to_owned(),
+            cpu_ratio: 0.0,
+            memory_bytes: 0,
+            memory_limit_bytes: 0,
+            disk_bytes: 0,
+            disk_limit_bytes: Some(0),
+            uptime_seconds: 0,
+        }]
+    });
     let errors = [
         ErrorKind::NotFound,
         ErrorKind::Conflict,
@@ -353,7 +367,7 @@ fn alerts_and_dashboard_name_metrics_that_there_are() {
     let rules = expressions.len();
     values(&dashboard, "expr", &mut expressions);
     values(&dashboard, "definition", &mut queries);
-    assert!(rules >= 10 && expressions.len() >= rules + 20 && queries.len() == 3);
+    assert!(rules >= 10 && expressions.len() >= rules + 20 && queries.len() == 4);
     let wrong: Vec<String> = expressions
         .iter()
         .chain(&queries)

@@ -88,8 +88,8 @@ async fn a_site_is_followed_from_nothing_to_wordpress() {
     assert!(other(edge.look(&site, false).await.unwrap()).starts_with("502 "));
     *containers.running.lock().unwrap() = true;
     let installed = |setup_finished| Installed {
-        host: "a.example.com".to_owned(),
         setup_finished,
+        ..Installed::fresh("a.example.com")
     };
     containers.set_installed(900, installed(false));
     assert_eq!(edge.look(&site, false).await.unwrap(), Page::Installer);
@@ -162,11 +162,7 @@ async fn a_host_that_is_only_marked_as_disabled_goes_on_serving() {
         .await
         .unwrap();
     *containers.running.lock().unwrap() = true;
-    let installed = Installed {
-        host: "a.example.com".to_owned(),
-        setup_finished: true,
-    };
-    containers.set_installed(900, installed);
+    containers.set_installed(900, Installed::fresh("a.example.com"));
     stage
         .sim
         .edit_host_by_hand(host.id.0, json!({"enabled": false}))

@@ -48,11 +48,9 @@ impl Legacy {
             .proxmox
             .add_snapshot(vmid, "BAK01022026-1", "by hand")
             .unwrap();
-        let installed = Installed {
-            host: name.clone(),
-            setup_finished: true,
-        };
-        backends.proxmox.set_installed(vmid, installed);
+        backends
+            .proxmox
+            .set_installed(vmid, Installed::fresh(name.as_str()));
         let certificate = backends.npm.add_foreign_certificate(&[&name], true);
         let host = backends.npm.add_foreign_host(&[&name], &address, 80).unwrap();
         let as_ours = json!({

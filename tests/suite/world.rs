@@ -419,6 +419,7 @@ impl World {
             watch_namespace: (!self.everywhere).then(|| self.namespace.clone()),
             concurrency: 32,
             pace: self.pace,
+            site_metrics: true,
             fence,
         };
         let mut builder = Builder::new_multi_thread();

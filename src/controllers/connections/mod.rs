@@ -6,7 +6,7 @@ mod zones;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::tz::TimeZone;
 use k8s_openapi::api::core::v1::Secret;
@@ -282,6 +282,18 @@ impl Connections {
             "Provider {name} does not allow namespace {namespace}; add it to the Provider's allowedNamespaces"
         );
         Err(Refusal::new(reasons::NAMESPACE_NOT_ALLOWED, message))
+    }
+
+    /// The last bulk read of a container host, whoever made it, and when it began. Nothing is read or connected.
+    pub fn latest_survey(&self, name: &str) -> Option<(Instant, Arc<Survey>)> {
+        let live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
+        match live.get(name).map(|entry| &entry.result) {
+            Some(Ok(Connection {
+                backend: Backend::Compute(compute),
+                ..
+            })) => compute.survey.latest(),
+            _ => None,
+        }
     }
 
     /// The address that PROXYSRV stands for in the zones of a host, if its Provider names a proxy.

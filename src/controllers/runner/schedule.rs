@@ -43,6 +43,14 @@ impl Default for Pace {
     }
 }
 
+impl Pace {
+    /// The pause of an object that waits for something outside that nobody announces: never longer than that of what
+    /// is settled.
+    pub fn until_recheck(&self) -> Duration {
+        self.recheck.min(self.resync)
+    }
+}
+
 #[derive(Debug)]
 struct Entry<K> {
     due: Instant,
@@ -216,8 +224,7 @@ impl<K: Managed> Schedule<K> {
                 entry.polls = 0;
                 entry.failures = 0;
                 let pause = match next {
-                    // Never later than what is settled.
-                    Next::Recheck => self.pace.recheck.min(self.pace.resync),
+                    Next::Recheck => self.pace.until_recheck(),
                     Next::After(wait) if wait < self.pace.resync => return entry.rest(wait),
                     _ => self.pace.resync,
                 };

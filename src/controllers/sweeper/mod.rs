@@ -4,13 +4,14 @@
 //!
 //! A sweep never changes anything outside and never concludes from a read that failed or cannot be true: what is done
 //! about a difference the woken object's own pass decides, after a precise look. `compare` and `inventory` are pure,
-//! `look` and `zones` read, `findings` hands the result to the Provider's own passes, which alone write its status.
+//! `look` and `zones` read, `usage` tells what sites use, `findings` hands the result to the Provider's own passes, which alone write its status.
 
 mod compare;
 pub mod findings;
 pub mod inventory;
 mod look;
 pub mod roll;
+mod usage;
 mod zones;
 
 use std::collections::{BTreeMap, BTreeSet};

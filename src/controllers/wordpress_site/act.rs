@@ -358,8 +358,25 @@ pub(super) fn repair(action: &Action) -> Option<String> {
     })
 }
 
+/// Whether visitors may see another page afterwards.
+fn changes_page(done: &Done) -> bool {
+    matches!(
+        done,
+        Done::Task(_)
+            | Done::HighAvailability
+            | Done::ContainerChanged
+            | Done::Configured
+            | Done::ProxyChanged
+            | Done::Host(_)
+    )
+}
+
 /// Takes what an action brought into what is known, so that the next round does not read it again.
 pub fn absorb(mut observed: Observed, done: &Done) -> Observed {
+    if changes_page(done) {
+        // What visitors saw before says nothing of what they see now.
+        (observed.page, observed.page_changed) = (Fact::Unread, true);
+    }
     match done {
         // What was seen before belongs to no number or to another one.
         Done::Reserved(_) => return Observed::default(),

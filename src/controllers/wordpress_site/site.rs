@@ -348,6 +348,8 @@ pub struct Observed {
     pub install: Fact<InstallState>,
     /// What a visitor gets.
     pub page: Fact<Page>,
+    /// Something was changed in this pass by which visitors may get another page.
+    pub page_changed: bool,
     /// Snapshots of the container.
     pub snapshots: Fact<Vec<Snapshot>>,
     /// Volumes left behind.

@@ -90,6 +90,7 @@ mod tests {
             cpu_permille,
             memory_bytes: memory_mib * MIB,
             disk_bytes: 2_000 * MIB,
+            disk_size_bytes: None,
             uptime_seconds,
         }
     }

@@ -88,17 +88,24 @@ pub(super) struct ResourceRow {
     #[serde(default, deserialize_with = "number")]
     disk: Option<u64>,
     #[serde(default, deserialize_with = "number")]
+    maxdisk: Option<u64>,
+    #[serde(default, deserialize_with = "number")]
     uptime: Option<u64>,
 }
 
 impl ResourceRow {
     fn usage(&self) -> Option<Usage> {
-        usage_of(self.uptime, self.cpu, self.mem, self.disk)
+        usage_of(self.uptime, self.cpu, self.mem, (self.disk, self.maxdisk))
     }
 }
 
 /// What a guest uses. Only one that runs has an uptime, and without statistics it is absent.
-fn usage_of(uptime: Option<u64>, cpu: Option<f64>, mem: Option<u64>, disk: Option<u64>) -> Option<Usage> {
+fn usage_of(
+    uptime: Option<u64>,
+    cpu: Option<f64>,
+    mem: Option<u64>,
+    (disk, maxdisk): (Option<u64>, Option<u64>),
+) -> Option<Usage> {
     let uptime_seconds = uptime.filter(|seconds| *seconds > 0)?;
     // A fraction of all cores; rounding of the statistics may lift it above 1.
     let cpu = cpu.unwrap_or_default().min(1.0) * 1000.0;
@@ -106,6 +113,7 @@ fn usage_of(uptime: Option<u64>, cpu: Option<f64>, mem: Option<u64>, disk: Optio
         cpu_permille: cpu.round() as u32,
         memory_bytes: mem.unwrap_or_default(),
         disk_bytes: disk.unwrap_or_default(),
+        disk_size_bytes: maxdisk.filter(|bytes| *bytes > 0),
         uptime_seconds,
     })
 }
@@ -356,6 +364,8 @@ pub(super) struct CurrentStatus {
     #[serde(default, deserialize_with = "number")]
     disk: Option<u64>,
     #[serde(default, deserialize_with = "number")]
+    maxdisk: Option<u64>,
+    #[serde(default, deserialize_with = "number")]
     uptime: Option<u64>,
     #[serde(default)]
     pub(super) ha: HaView,
@@ -364,7 +374,7 @@ pub(super) struct CurrentStatus {
 impl CurrentStatus {
     /// What the container uses at the moment.
     pub(super) fn usage(&self) -> Option<Usage> {
-        usage_of(self.uptime, self.cpu, self.mem, self.disk)
+        usage_of(self.uptime, self.cpu, self.mem, (self.disk, self.maxdisk))
     }
 
     /// # Errors

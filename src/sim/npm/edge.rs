@@ -31,8 +31,12 @@ const INSTALLER: &str = "<!DOCTYPE html><html lang=\"en-US\"><head><title>WordPr
 const INSTALLED: &str = "<!DOCTYPE html><html lang=\"en-US\"><head><title>WordPress &rsaquo; Installation</title>\
     </head><body class=\"wp-core-ui\"><h1>Already Installed</h1><p>You appear to have already installed WordPress. \
     To reinstall please clear your old database tables first.</p></body></html>";
-const FRONT_PAGE: &str = "<!DOCTYPE html><html lang=\"en-US\"><head><title>Site</title><meta name=\"generator\" \
-    content=\"WordPress 6.8\"></head><body class=\"home blog\"><h1>Hello world!</h1></body></html>";
+/// The front page, before and after its headline.
+const FRONT_PAGE: (&str, &str) = (
+    "<!DOCTYPE html><html lang=\"en-US\"><head><title>Site</title><meta name=\"generator\" content=\"WordPress 6.8\">\
+     </head><body class=\"home blog\"><h1>",
+    "</h1></body></html>",
+);
 const NOT_FOUND: &str =
     "<!DOCTYPE html><html><head><title>Page not found</title></head><body>404</body></html>";
 
@@ -96,7 +100,10 @@ fn wordpress(installed: &Installed, host: &str, path: &str, tls: bool) -> Respon
             let scheme = if tls { "https" } else { "http" };
             redirect(301, &format!("{scheme}://{}/", installed.host), "")
         }
-        (true, "/") => page(200, FRONT_PAGE),
+        (true, "/") => {
+            let (before, after) = FRONT_PAGE;
+            page(200, [before, &installed.headline, after].concat())
+        }
         (true, _) => page(404, NOT_FOUND),
     }
 }
@@ -114,8 +121,8 @@ fn by_itself(canned: Canned) -> Response<Body> {
     response
 }
 
-fn page(status: u16, body: &'static str) -> Response<Body> {
-    let mut response = Response::new(Body::from(body));
+fn page(status: u16, body: impl Into<Body>) -> Response<Body> {
+    let mut response = Response::new(body.into());
     *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let html = HeaderValue::from_static("text/html; charset=UTF-8");
     response.headers_mut().insert(header::CONTENT_TYPE, html);

@@ -208,9 +208,6 @@ pub(super) fn first_boot(state: &mut State, vmid: u32) {
         .filter_map(|pair| pair.split_once('='))
         .find(|(name, _)| *name == SITE_HOST);
     if let Some((_, host)) = host {
-        guest.installed = Some(Installed {
-            host: host.to_owned(),
-            setup_finished: true,
-        });
+        guest.installed = Some(Installed::fresh(host));
     }
 }

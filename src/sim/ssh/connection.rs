@@ -285,11 +285,7 @@ impl Run {
             return Answer::refusal("bash: line 1: HOSTWRIGHT_SITE_HOST: unbound variable\n", 1);
         };
         if let Some(directory) = &self.node.directory {
-            let installed = Installed {
-                host: host.to_owned(),
-                setup_finished: true,
-            };
-            directory.set_installed(self.container, installed);
+            directory.set_installed(self.container, Installed::fresh(host));
         }
         Answer::done("check")
     }

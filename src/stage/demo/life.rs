@@ -14,7 +14,7 @@ use crate::api::{Phase, WordPressSite, WordPressSiteStatus};
 use crate::stage::StageError;
 
 /// The site of the examples whose life is told.
-const SITE: &str = "bakery";
+pub(super) const SITE: &str = "bakery";
 /// HTTP status of the notice of a suspended site.
 const SUSPENDED: u16 = 503;
 
@@ -69,7 +69,7 @@ pub async fn with_a_site(scene: &Scene, clock: &mut Clock) -> Result<(), StageEr
 }
 
 /// Merges a change into the site's spec and waits until it is carried out.
-async fn change(
+pub(super) async fn change(
     scene: &Scene,
     spec: Value,
     phase: Phase,

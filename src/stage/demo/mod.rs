@@ -3,6 +3,8 @@
 //! A real API server, simulated back-ends that other people use too, and the operator as a process of its own.
 //! With `once` it plays a whole story and proves its end; else it shows a live table until Ctrl-C.
 
+mod backups;
+mod domain;
 mod folder;
 mod hints;
 mod life;

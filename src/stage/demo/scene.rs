@@ -1,19 +1,24 @@
 //! Everything that the demo plays with: folder, back-ends, API server, operator.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use kube::{Api, Client};
+use serde_json::{Value, json};
 use tokio::sync::Notify;
 
 use super::folder::{Folder, short};
 use super::proof;
 use crate::api::WordPressSite;
 use crate::sim::faults::{Tripwire, Verdict};
+use crate::sim::name_server::NameServer;
 use crate::stage::operator::{OperatorOptions, OperatorProcess};
-use crate::stage::{Backends, BackendsOptions, Cluster, ClusterOptions, Pool, StageError, foundations};
+use crate::stage::{
+    Backends, BackendsOptions, Cluster, ClusterOptions, PUBLIC_ADDRESS, Pool, StageError, foundations,
+};
 
 /// Namespace of the sites in `examples/`.
 pub const NAMESPACE: &str = "customers";
@@ -38,10 +43,25 @@ const OPERATOR_FLAGS: &[&str] = &[
 ];
 /// How often the back-ends are looked at as a whole: five minutes would be watched by nobody.
 const SWEEP_INTERVAL: &str = "2s";
+/// File of the name server of customers' domains.
+const NAMES: &str = "names";
 /// Files of `examples/` that are applied, in order. Providers and their Secrets are replaced by the simulators'.
 const EXAMPLES: [&str; 2] = ["namespace.yaml", "plans.yaml"];
 /// Files of `examples/` with the three sites.
 const SITES: [&str; 2] = ["wordpresssite.yaml", "more-sites.yaml"];
+
+/// Sweeps that somebody watches, and a proxy that asks the demo's own name server where domains lead.
+fn adapt(object: &mut Value, names: SocketAddr) {
+    let Some(spec) = object.pointer_mut("/spec").and_then(Value::as_object_mut) else {
+        return;
+    };
+    spec.insert("sweepInterval".to_owned(), SWEEP_INTERVAL.into());
+    let proxy = spec.get_mut("nginxProxyManager").and_then(Value::as_object_mut);
+    if let Some(proxy) = proxy {
+        proxy.insert("resolvers".to_owned(), json!([names.to_string()]));
+        proxy.insert("nameserverPort".to_owned(), json!(names.port()));
+    }
+}
 
 /// The moment in which the operator is killed: a creation of a container was accepted, its answer not yet sent.
 #[derive(Debug, Default)]
@@ -87,6 +107,8 @@ pub struct Scene {
     pub admin: Client,
     /// Where the operator is killed.
     pub kill_point: Arc<KillPoint>,
+    /// The name server of customers' domains.
+    names: NameServer,
     /// What there was outside before the operator started: other people's.
     pub before: proof::Things,
 }
@@ -108,6 +130,9 @@ impl Scene {
         .await?;
         proof::put_foreign_things(&backends)?;
         let before = proof::Things::seen(&backends);
+        let names = NameServer::start(folder.file(NAMES))
+            .await
+            .map_err(|error| StageError::Other(format!("the name server does not start: {error}")))?;
         let cluster = Cluster::start(&ClusterOptions::new(folder.file("cluster"))).await?;
         cluster.install().await?;
         let mut scene = Self {
@@ -118,21 +143,14 @@ impl Scene {
             operator: None,
             kill_point,
             before,
+            names,
         };
         scene.write_files()?;
         scene.apply(&EXAMPLES).await?;
         // The examples name real back-ends; here the simulators take their places, under the same names.
         let mut foundations = foundations(&scene.backends, &Pool::default());
-        for provider in foundations
-            .iter_mut()
-            .filter(|object| object["kind"] == "Provider")
-        {
-            if let Some(spec) = provider
-                .pointer_mut("/spec")
-                .and_then(|spec| spec.as_object_mut())
-            {
-                spec.insert("sweepInterval".to_owned(), SWEEP_INTERVAL.into());
-            }
+        for provider in &mut foundations {
+            adapt(provider, scene.names.address());
         }
         scene.cluster.apply(&foundations).await?;
         scene.start_operator().await?;
@@ -159,6 +177,24 @@ impl Scene {
     /// File with the authority that signs the sites' certificates.
     pub fn edge_authority(&self) -> PathBuf {
         self.folder.file("edge-ca.pem")
+    }
+
+    /// File with the addresses of customers' domains, one a line as in `/etc/hosts`.
+    pub fn names_file(&self) -> PathBuf {
+        self.folder.file(NAMES)
+    }
+
+    /// Lets a name lead to the proxy, as a customer does it at a registrar.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn point(&self, name: &str) -> Result<(), StageError> {
+        let path = self.names_file();
+        let written = std::fs::write(&path, format!("{PUBLIC_ADDRESS} {name}\n"));
+        written.map_err(|source| StageError::Io {
+            what: format!("cannot write {}", path.display()),
+            source,
+        })
     }
 
     /// The operator's log.

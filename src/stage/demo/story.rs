@@ -1,5 +1,6 @@
 //! The whole story without a terminal: three sites come up, the operator is killed while a fourth one is made, a
-//! customer lives with his site, two zones come up and are repaired, all are deleted, and the simulators say what is left.
+//! customer lives with a site, its domain, backups and bills, two zones come up and are repaired, all are deleted, and the
+//! simulators say what is left.
 
 use std::time::{Duration, Instant};
 
@@ -7,6 +8,8 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
 use kube::api::{DeleteParams, ListParams};
 
+use super::backups;
+use super::domain;
 use super::life;
 use super::look::{Look, SiteLook};
 use super::proof::{self, Things};
@@ -31,6 +34,8 @@ pub async fn play(scene: &mut Scene, clock: &mut Clock) -> Result<(), StageError
     let mut changes = Changes::default();
     three_come_up(scene, clock, &mut changes).await?;
     fourth_survives_a_kill(scene, clock, &mut changes).await?;
+    domain::of_a_site(scene, clock).await?;
+    backups::of_a_site(scene, clock).await?;
     life::with_a_site(scene, clock).await?;
     zones::two_come_up(scene, clock).await?;
     zones::drift_is_repaired(scene, clock).await?;

@@ -46,13 +46,7 @@ async fn take_over(world: &World, text: &str, objects: &[Value], legacies: [&Leg
     assert_eq!(disturbances(world), quiet);
     let installed = world.backends.proxmox.installed(117);
     let host = format!("jane.{BASE}");
-    assert_eq!(
-        installed,
-        Some(Installed {
-            host,
-            setup_finished: true
-        })
-    );
+    assert_eq!(installed, Some(Installed::fresh(host)));
 }
 
 #[tokio::test(flavor = "multi_thread")]

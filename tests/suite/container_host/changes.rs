@@ -504,9 +504,13 @@ pub async fn the_survey_tells_what_is_used(version: PveVersion) {
             cpu_permille: 124,
             memory_bytes: 900 << 20,
             disk_bytes: 3 << 30,
+            disk_size_bytes: used.disk_size_bytes,
             uptime_seconds: 0,
         }
     );
+    // A file system keeps some of its volume of 20 GiB for itself.
+    let size = used.disk_size_bytes.unwrap();
+    assert!((18 << 30..=20 << 30).contains(&size), "{used:?}");
     scene.stopped().await;
     assert_eq!(usage().await, None, "it does not run");
 }

@@ -81,8 +81,45 @@ async fn many_settled_sites_cost_pages_and_no_writes() {
         };
         world.wait_for_provider(name, "counted", counted).await;
     }
+    the_metrics_tell_what_sites_use(&world, &operator).await;
     operator.stop().await;
     world.close().await;
+}
+
+/// What the simulator says of a site's container is in the metrics after a sweep, and no more when the site is gone.
+async fn the_metrics_tell_what_sites_use(world: &World, operator: &Operator) {
+    let vmid = number(world, "s0").await;
+    world.backends.proxmox.set_usage(vmid, 0.25, 512 << 20, 3 << 30);
+    sweep(operator, world, "pve", 2).await;
+    let labels = format!("{{site_namespace=\"{}\",site=\"s0\"}}", world.namespace);
+    let told = || operator.metrics.encode().unwrap();
+    for (metric, value) in [
+        ("cpu_ratio", "0.25"),
+        ("memory_bytes", "536870912.0"),
+        ("memory_limit_bytes", "2147483648.0"),
+        ("disk_bytes", "3221225472.0"),
+    ] {
+        let line = format!("hostwright_site_{metric}{labels} {value}");
+        assert!(told().contains(&line), "no line {line} in\n{}", told());
+    }
+    for metric in ["disk_limit_bytes", "uptime_seconds"] {
+        assert!(told().contains(&format!("hostwright_site_{metric}{labels} ")));
+    }
+    let series = || {
+        told()
+            .lines()
+            .filter(|line| line.starts_with("hostwright_site_"))
+            .count()
+    };
+    assert_eq!(series(), 6 * usize::try_from(SITES).unwrap());
+    world.delete("s0").await;
+    world.wait_until_gone("s0").await;
+    let left = 6 * usize::try_from(SITES - 1).unwrap();
+    eventually("the site has no series any more", || async {
+        let gone = !told().contains(&labels) && series() == left;
+        gone.then_some(()).ok_or_else(told)
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

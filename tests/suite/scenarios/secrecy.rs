@@ -1,13 +1,13 @@
 //! Events tell every change of a condition once, and no secret leaves the operator in words.
 
-use hostwright::api::Provider;
+use hostwright::api::{Phase, Provider, WordPressSiteStatus};
 use hostwright::sim::ssh::Outcome;
 use k8s_openapi::api::core::v1::{Event, Secret};
 use kube::Api;
 use kube::api::ListParams;
 use serde_json::json;
 
-use crate::world::{World, eventually};
+use crate::world::{Operator, World, eventually, sum_of};
 
 /// First words of the events so far: their reasons.
 async fn reasons(world: &World, name: &str) -> Vec<String> {
@@ -53,8 +53,54 @@ async fn events_tell_changes_of_conditions_and_nothing_else() {
         .await;
     world.wait_for("jane", "Synced", "True").await;
     expect(&["Provisioning", "Ready", "NamespaceNotAllowed", "Synced"]).await;
+
+    told_of_what_is_asked(&world, &operator).await;
+    expect(&[
+        "Provisioning",
+        "Ready",
+        "NamespaceNotAllowed",
+        "Synced",
+        "Stopped",
+        "Suspended",
+    ])
+    .await;
     operator.stop().await;
     world.close().await;
+}
+
+/// Events of a site that was made, and whose way to a back-end was lost and found.
+const TOLD_BEFORE: u64 = 4;
+
+/// What is asked of a site that is up: its proxy's switch is told by no event, each other change by two at most, the
+/// way and the end. Equal ones become one object with a count, so that writes are counted here.
+async fn told_of_what_is_asked(world: &World, operator: &Operator) {
+    let written = || {
+        let labels = ["kind=\"WordPressSite\"", "verb=\"event\""];
+        sum_of(&operator.metrics, "hostwright_api_writes_total", &labels)
+    };
+    for (shown, words) in [(false, "proxyEnabled"), (true, "answers")] {
+        world
+            .patch("jane", json!({"spec": {"proxyEnabled": shown}}))
+            .await;
+        let says = |status: &WordPressSiteStatus| {
+            let ready = status.conditions.iter().find(|found| found.type_ == "Ready");
+            ready.is_some_and(|ready| ready.message.contains(words))
+        };
+        world.wait_for_status("jane", words, says).await;
+    }
+    let changes = [
+        (json!({"power": "Stopped"}), Phase::Stopped),
+        (json!({"power": "Running"}), Phase::Running),
+        (json!({"suspended": true}), Phase::Suspended),
+        (json!({"suspended": false}), Phase::Running),
+    ];
+    let most = TOLD_BEFORE + 2 * u64::try_from(changes.len()).unwrap();
+    for (spec, phase) in changes {
+        world.patch("jane", json!({"spec": spec})).await;
+        world.wait_for_phase("jane", phase).await;
+    }
+    operator.assert_quiet(world).await;
+    assert!(written() <= most, "{} events and not {most} at most", written());
 }
 
 fn values(secret: &Secret, keys: &[&str]) -> Vec<String> {

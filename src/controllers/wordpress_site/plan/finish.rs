@@ -6,12 +6,17 @@ use super::super::site::{Action, Observed, Served};
 use super::super::verdict::{PARTS, Verdict};
 use super::{SitePlan, failed, is_made, restart_due, sizes, wait};
 use crate::api::condition::{is_true, kinds, reasons};
-use crate::api::{Phase, TaskOperation, WordPressSiteStatus};
+use crate::api::{Phase, SiteTask, TaskOperation, WordPressSiteStatus};
 use crate::controllers::fact::Fact;
 use crate::controllers::runner::{Next, Plan, after_failure};
 use crate::providers::container_host::INITIAL_SNAPSHOT;
 use crate::providers::edge::Page;
 use crate::providers::{ErrorKind, ProviderError};
+
+/// Seconds after which a container that was started should serve its pages: Debian with MariaDB, PHP and nginx takes some
+/// ten, a node that starts many at once several times that.
+const STARTED_SECONDS: u64 = 60;
+const NOT_YET: &str = "WordPress does not answer through the proxy yet.";
 
 pub(super) fn finish(
     mut verdict: Verdict,
@@ -52,6 +57,10 @@ pub(super) fn finish(
     match &observed.page {
         _ if !shown => {}
         Fact::Unread => return wait(verdict, Next::Again { persist: false }),
+        Fact::Unknown(_) | Fact::Known(Page::Other(_)) if may_still_come(observed) => {
+            verdict.working(kinds::PAGE_READY, reasons::WAITING, NOT_YET);
+            return wait(verdict, Next::Poll);
+        }
         Fact::Unknown(error) => return failed(verdict, kinds::PAGE_READY, error),
         Fact::Known(Page::WordPress) => {
             if status.adopted && !verdict.is_good(kinds::INSTALL_READY) {
@@ -80,6 +89,22 @@ pub(super) fn finish(
         }
     }
     snapshot(verdict, status, observed, actions)
+}
+
+/// Whether it is too early to call a page missing: the proxy takes a moment to load a host that was changed, and
+/// WordPress to answer in a container that was started.
+fn may_still_come(observed: &Observed) -> bool {
+    let starts = |task: &SiteTask| {
+        matches!(
+            task.operation,
+            TaskOperation::Create | TaskOperation::Start | TaskOperation::Restart | TaskOperation::Rollback
+        )
+    };
+    let container = observed.container.known().and_then(Option::as_ref);
+    let usage = container.and_then(|container| container.usage);
+    observed.page_changed
+        || observed.tasks.iter().any(|(task, _)| starts(task))
+        || usage.is_some_and(|usage| usage.uptime_seconds < STARTED_SECONDS)
 }
 
 pub(super) fn snapshot(

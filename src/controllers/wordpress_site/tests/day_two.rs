@@ -3,9 +3,11 @@
 use jiff::ToSpan;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use super::super::site::{Rest, Served};
+use super::super::act;
+use super::super::site::{Done, Rest, Served};
 use super::*;
 use crate::api::{Phase, Power, Recovery, SiteRestart, Suspension};
+use crate::providers::container_host::Usage;
 
 /// Everything stands and was there once, according to the status.
 fn made() -> Scene {
@@ -266,6 +268,71 @@ fn the_proxys_switch() {
             &[],
             AGAIN,
             &[],
+        ),
+    ]);
+}
+
+#[test]
+fn a_page_from_before_a_change_says_nothing_afterwards() {
+    let after = |done: Done| act::absorb(made().observed, &done).page;
+    for done in [
+        Done::ProxyChanged,
+        Done::ContainerChanged,
+        Done::Configured,
+        Done::HighAvailability,
+    ] {
+        assert!(after(done.clone()).is_unread(), "{done:?}");
+        assert!(act::absorb(made().observed, &done).page_changed, "{done:?}");
+    }
+    assert!(!after(Done::RecordsChanged).is_unread());
+}
+
+#[test]
+fn a_page_that_was_just_shown_or_started_is_waited_for() {
+    let with_page = |page: Page, change: fn(&mut Scene)| {
+        with(made(), |s: &mut Scene| {
+            s.observed.page = Fact::Known(page);
+            change(s);
+        })
+    };
+    let dark = |change| with_page(Page::Other("status 502".to_owned()), change);
+    fn up(s: &mut Scene, uptime_seconds: u64) {
+        s.container(|container| {
+            container.usage = Some(Usage {
+                cpu_permille: 0,
+                memory_bytes: 0,
+                disk_bytes: 0,
+                disk_size_bytes: None,
+                uptime_seconds,
+            });
+        });
+    }
+    let waits = &[(kinds::PAGE_READY, reasons::WAITING, "not answer")] as &[Sight];
+    let fails = &[(kinds::PAGE_READY, reasons::UNAVAILABLE, "status 502")] as &[Sight];
+    let open = &[(kinds::PAGE_READY, reasons::UNEXPECTED, "open to strangers")] as &[Sight];
+    check(vec![
+        ("up for long", dark(|s| up(s, 60)), &[], RETRY, fails),
+        (
+            "started a moment ago",
+            dark(|s| up(s, 59)),
+            &[],
+            Next::Poll,
+            waits,
+        ),
+        ("nobody knows since when", dark(|_| {}), &[], RETRY, fails),
+        (
+            "the proxy was changed",
+            dark(|s| s.observed.page_changed = true),
+            &[],
+            Next::Poll,
+            waits,
+        ),
+        (
+            "an installer that is open is none to wait for",
+            with_page(Page::Installer, |s| up(s, 1)),
+            &[],
+            RETRY,
+            open,
         ),
     ]);
 }

@@ -112,9 +112,20 @@ fn usage_is_read_leniently() {
             cpu_permille,
             memory_bytes,
             disk_bytes,
+            disk_size_bytes: None,
             uptime_seconds,
         })
     };
+    let size = |maxdisk: u64| {
+        usage(json!({"uptime": 1, "maxdisk": maxdisk}))
+            .unwrap()
+            .disk_size_bytes
+    };
+    assert_eq!(
+        (size(0), size(20 << 30)),
+        (None, Some(20 << 30)),
+        "unknown is not full"
+    );
     // As it was recorded.
     assert_eq!(
         usage(

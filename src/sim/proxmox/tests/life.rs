@@ -289,13 +289,7 @@ async fn snapshots_accept_bad_names_and_fail_in_the_task() {
 async fn a_rollback_brings_everything_back_but_the_description() {
     let bench = bench(options()).await;
     bench.created(&[("start", "1"), ("memory", "2048")]).await;
-    bench.sim.set_installed(
-        ID,
-        Installed {
-            host: "a.example".to_owned(),
-            setup_finished: true,
-        },
-    );
+    bench.sim.set_installed(ID, Installed::fresh("a.example"));
     assert_eq!(
         bench.run(&at("/snapshot"), &[("snapname", "initial")]).await,
         "OK"
@@ -303,8 +297,8 @@ async fn a_rollback_brings_everything_back_but_the_description() {
     bench.sim.set_installed(
         ID,
         Installed {
-            host: "b.example".to_owned(),
             setup_finished: false,
+            ..Installed::fresh("b.example")
         },
     );
     let change = [("memory", "4096"), ("tags", "other"), ("description", "new")];
