@@ -53,3 +53,9 @@ pub const ADOPT_ANNOTATION: &str = "hostwright.dev/adopt";
 pub const SITE_LABEL: &str = "hostwright.dev/site";
 /// Label: `"true"` on backups that a schedule made, which it may remove again.
 pub const SCHEDULED_LABEL: &str = "hostwright.dev/scheduled";
+
+/// Whether [`PAUSED_ANNOTATION`] stops every outside call for an object.
+pub fn is_paused(object: &impl kube::ResourceExt) -> bool {
+    let value = object.annotations().get(PAUSED_ANNOTATION);
+    value.is_some_and(|value| value == "true")
+}

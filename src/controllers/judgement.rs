@@ -143,6 +143,22 @@ impl Summary<'_> {
     }
 }
 
+/// Ready, Synced, and Stalled where trying again is of no use, of an object without parts.
+pub fn findings(ready: &Finding, trouble: Option<&Finding>, stalled: bool) -> Vec<Finding> {
+    let synced = trouble
+        .filter(|trouble| trouble.reason != reasons::RETAINED)
+        .cloned()
+        .unwrap_or_else(|| Finding::new(kinds::SYNCED, State::True, reasons::SYNCED, SYNCED_MESSAGE));
+    let stalled = trouble.filter(|_| stalled).map(|trouble| {
+        let message = trouble.message.clone();
+        Finding::new(kinds::STALLED, State::True, trouble.reason, message)
+    });
+    [Some(ready.clone()), Some(synced), stalled]
+        .into_iter()
+        .flatten()
+        .collect()
+}
+
 /// The conditions of a paused object: as they were, with the word that nothing is done.
 pub fn paused(old: &[Condition], generation: Option<i64>, now: Timestamp) -> Vec<Condition> {
     let message =

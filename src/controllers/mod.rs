@@ -13,5 +13,6 @@ pub mod shared_read;
 pub mod site_backup;
 pub mod site_restore;
 pub mod sweeper;
+pub mod tasks;
 pub mod turns;
 pub mod wordpress_site;

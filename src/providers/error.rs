@@ -31,6 +31,18 @@ pub enum ErrorKind {
 }
 
 impl ErrorKind {
+    /// Every kind there is; the one of throttling without a time.
+    pub const ALL: [Self; 8] = [
+        Self::NotFound,
+        Self::Conflict,
+        Self::Denied,
+        Self::Invalid,
+        Self::Throttled { retry_after: None },
+        Self::Unavailable,
+        Self::Ambiguous,
+        Self::Unexpected,
+    ];
+
     /// A constant word for metrics and logs.
     pub fn label(self) -> &'static str {
         match self {

@@ -84,6 +84,15 @@ impl Scene {
         Self::serve(ProxmoxSim::new(options.clone()), options, None).await
     }
 
+    /// Behind a tripwire.
+    async fn behind(version: PveVersion, wire: Arc<dyn Tripwire>) -> Self {
+        let options = ProxmoxOptions {
+            version,
+            ..ProxmoxOptions::default()
+        };
+        Self::serve(ProxmoxSim::new(options.clone()), options, Some(wire)).await
+    }
+
     async fn serve(sim: ProxmoxSim, options: ProxmoxOptions, wire: Option<Arc<dyn Tripwire>>) -> Self {
         // Fails when another test was first, which is just as well.
         let _ = rustls::crypto::ring::default_provider().install_default();

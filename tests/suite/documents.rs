@@ -254,17 +254,7 @@ fn exported() -> String {
             uptime_seconds: 0,
         }]
     });
-    let errors = [
-        ErrorKind::NotFound,
-        ErrorKind::Conflict,
-        ErrorKind::Denied,
-        ErrorKind::Invalid,
-        ErrorKind::Throttled { retry_after: None },
-        ErrorKind::Unavailable,
-        ErrorKind::Ambiguous,
-        ErrorKind::Unexpected,
-    ];
-    for result in errors.iter().map(|kind| kind.label()).chain(["ok"]) {
+    for result in ErrorKind::ALL.iter().map(|kind| kind.label()).chain(["ok"]) {
         metrics.record(CallRecord {
             provider: "pve",
             call: "version",

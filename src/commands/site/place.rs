@@ -1,18 +1,15 @@
 //! One namespace of a cluster, with the rights of the person at the keyboard.
 
-use std::fmt::Debug;
-
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::{ListParams, Patch, PatchParams, PostParams, ValidationDirective};
 use kube::core::{DeserializeGuard, NamespaceResourceScope};
 use kube::{Api, Client, Resource, ResourceExt};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::{MANAGER, SiteError, near};
 use crate::api::WordPressSite;
 use crate::config::PlaceOptions;
+use crate::controllers::runner::Managed;
 use crate::runtime::kubernetes::{self, chain};
 
 /// Objects per page of a list: 500 of some 5 KB are a few MiB at a time, and `kubectl` asks for as many.
@@ -22,28 +19,11 @@ const NOT_FOUND: u16 = 404;
 
 /// A kind in namespaces, as `kube` wants it.
 pub(super) trait Namespaced:
-    Resource<Scope = NamespaceResourceScope, DynamicType = ()>
-    + Clone
-    + Debug
-    + DeserializeOwned
-    + Serialize
-    + Send
-    + Sync
-    + 'static
+    Managed + Resource<Scope = NamespaceResourceScope, DynamicType = ()>
 {
 }
 
-impl<K> Namespaced for K where
-    K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>
-        + Clone
-        + Debug
-        + DeserializeOwned
-        + Serialize
-        + Send
-        + Sync
-        + 'static
-{
-}
+impl<K: Managed + Resource<Scope = NamespaceResourceScope, DynamicType = ()>> Namespaced for K {}
 
 /// Objects of a kind, and those that could not be understood.
 pub(super) struct Listed<K> {

@@ -8,8 +8,8 @@ use serde::Serialize;
 
 use crate::api::condition::{kinds, reasons};
 use crate::api::{
-    BackupPhase, PAUSED_ANNOTATION, Phase, Power, RestorePhase, SiteBackup, SiteCertificate, SiteDomain,
-    SiteQuota, SiteResources, SiteRestore, SiteTask, SiteUsage, WordPressSite,
+    BackupPhase, Phase, Power, RestorePhase, SiteBackup, SiteCertificate, SiteDomain, SiteQuota,
+    SiteResources, SiteRestore, SiteTask, SiteUsage, WordPressSite, is_paused,
 };
 use crate::commands::ink::Tone;
 use crate::controllers::runner::Pace;
@@ -250,12 +250,6 @@ pub(super) fn site(
         usage: status.usage,
         notes,
     }
-}
-
-/// Whether the annotation stops every outside call for an object.
-pub(super) fn is_paused(object: &impl ResourceExt) -> bool {
-    let value = object.annotations().get(PAUSED_ANNOTATION);
-    value.is_some_and(|value| value == "true")
 }
 
 /// What the condition Ready of a site says.

@@ -5,9 +5,9 @@ use kube::ResourceExt;
 use serde::Serialize;
 
 use super::tree::{Node, named, parts};
-use super::view::{FORMAT, Standing, is_paused};
+use super::view::{FORMAT, Standing};
 use crate::api::condition::kinds;
-use crate::api::{DnsZone, RecordState, ZoneNameservers, ZoneQuota};
+use crate::api::{DnsZone, RecordState, ZoneNameservers, ZoneQuota, is_paused};
 use crate::commands::ink::Tone;
 
 /// A zone.

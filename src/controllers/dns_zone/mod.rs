@@ -86,13 +86,13 @@ impl Kind for ZoneKind {
         &status.conditions
     }
 
+    fn set_conditions(status: &mut DnsZoneStatus, conditions: Vec<Condition>) {
+        status.conditions = conditions;
+    }
+
     fn must_be_stored(old: &DnsZoneStatus, new: &DnsZoneStatus) -> bool {
         let proofs = |status: &DnsZoneStatus| (status.owned.clone(), status.creating.clone());
         old.zone_id != new.zone_id || old.origin != new.origin || proofs(old) != proofs(new)
-    }
-
-    fn paused(&self, subject: &ZoneSubject, now: Timestamp) -> DnsZoneStatus {
-        report::paused(subject, now)
     }
 
     async fn observe(&self, subject: &ZoneSubject, known: Observed) -> Observed {

@@ -10,7 +10,7 @@ use super::zone::{Action, Terms};
 use super::{ZoneKind, ZoneSubject};
 use crate::api::condition::{State, merge, reasons};
 use crate::api::{DnsZoneStatus, QuotaUse, RecordState, ZoneNameservers, ZoneQuota, ZoneRecord};
-use crate::controllers::judgement::{self, reason_of};
+use crate::controllers::judgement::reason_of;
 use crate::controllers::runner::Acted;
 use crate::providers::delegation::{Answering, Delegation, DelegationState};
 use crate::providers::{ErrorKind, ProviderError};
@@ -161,12 +161,4 @@ pub(super) fn delegation_reason(delegation: &Delegation) -> (State, &'static str
         DelegationState::NxDomain => (State::False, reasons::NOT_REGISTERED),
         DelegationState::Unknown(_) => (State::Unknown, reasons::NOT_CHECKED),
     }
-}
-
-/// The status of a paused zone.
-pub fn paused(subject: &ZoneSubject, now: Timestamp) -> DnsZoneStatus {
-    let mut status = subject.status.clone();
-    let generation = subject.object.metadata.generation;
-    status.conditions = judgement::paused(&status.conditions, generation, now);
-    status
 }

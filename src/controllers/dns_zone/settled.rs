@@ -3,12 +3,10 @@
 
 use std::sync::Arc;
 
-use kube::ResourceExt;
-
 use super::zone::Terms;
 use super::{ZoneKind, ZoneSubject, plan, resolve};
 use crate::api::condition::{is_true, kinds};
-use crate::api::{DnsZone, DnsZoneStatus, PAUSED_ANNOTATION};
+use crate::api::{DnsZone, DnsZoneStatus, is_paused};
 use crate::controllers::connections::Dns;
 use crate::domain::dns::{RecordName, zone_name};
 use crate::providers::dns_host::{DnsAbilities, Record, Zone, ZoneSpec};
@@ -26,12 +24,8 @@ impl Settled {
     /// `None` while anything is being done about the zone, or nothing may be: its own passes look after it.
     pub fn of(zone: &DnsZone, dns: &Dns) -> Option<Self> {
         let status = zone.status.as_ref()?;
-        let paused = zone
-            .annotations()
-            .get(PAUSED_ANNOTATION)
-            .is_some_and(|value| value == "true");
         let known = status.observed_generation == zone.metadata.generation;
-        if zone.metadata.deletion_timestamp.is_some() || paused || !known || zone.spec.suspended {
+        if zone.metadata.deletion_timestamp.is_some() || is_paused(zone) || !known || zone.spec.suspended {
             return None;
         }
         let name = zone_name(&zone.spec.zone).ok()?;

@@ -72,11 +72,15 @@ impl Kind for ProviderKind {
         &status.conditions
     }
 
+    fn set_conditions(status: &mut ProviderStatus, conditions: Vec<Condition>) {
+        status.conditions = conditions;
+    }
+
     fn must_be_stored(_: &ProviderStatus, _: &ProviderStatus) -> bool {
         true
     }
 
-    fn paused(&self, subject: &Subject<Self>, now: Timestamp) -> ProviderStatus {
+    fn paused(subject: &Subject<Self>, now: Timestamp) -> ProviderStatus {
         report::paused(subject, now)
     }
 

@@ -13,7 +13,8 @@ use kube::{Resource, ResourceExt};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::api::PAUSED_ANNOTATION;
+use crate::api::is_paused;
+use crate::controllers::judgement;
 use crate::providers::ProviderError;
 use crate::runtime::metrics::Kind as MetricKind;
 
@@ -58,10 +59,7 @@ impl<K: Kind> Subject<K> {
 
     /// The annotation asks that nothing is done outside.
     pub fn is_paused(&self) -> bool {
-        self.object
-            .annotations()
-            .get(PAUSED_ANNOTATION)
-            .is_some_and(|value| value == "true")
+        is_paused(self.object.as_ref())
     }
 
     /// `namespace/name` or `name`, for messages.
@@ -166,8 +164,17 @@ pub trait Kind: Send + Sync + Sized + Debug + 'static {
     /// Whether a new status has something that the next pass relies on, other than progress for people to read.
     fn must_be_stored(old: &Self::Status, new: &Self::Status) -> bool;
 
-    /// The status that says no outside call is made, because the object is paused.
-    fn paused(&self, subject: &Subject<Self>, now: Timestamp) -> Self::Status;
+    /// Replaces the conditions within a status.
+    fn set_conditions(status: &mut Self::Status, conditions: Vec<Condition>);
+
+    /// The status that says no outside call is made, because the object is paused: as it was, with this word.
+    fn paused(subject: &Subject<Self>, now: Timestamp) -> Self::Status {
+        let mut status = subject.status.clone();
+        let generation = subject.object.meta().generation;
+        let conditions = judgement::paused(Self::conditions(&status), generation, now);
+        Self::set_conditions(&mut status, conditions);
+        status
+    }
 
     /// Fills in what is still unread and needed. Never fails: an error is a fact about a part.
     async fn observe(&self, subject: &Subject<Self>, known: Self::Observed) -> Self::Observed;

@@ -128,7 +128,7 @@ impl<K: Kind> Runner<K> {
             precise,
         };
         if subject.is_paused() {
-            subject.status = self.kind.paused(&subject, Timestamp::now());
+            subject.status = K::paused(&subject, Timestamp::now());
             let next = self.stored(&mut subject).await.unwrap_or(Next::Settled);
             self.kind.after(&subject);
             return Some(End::of(next));

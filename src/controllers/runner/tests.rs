@@ -46,12 +46,16 @@ impl Kind for Script {
         &status.conditions
     }
 
-    fn must_be_stored(_: &ProviderStatus, _: &ProviderStatus) -> bool {
-        true
+    fn set_conditions(status: &mut ProviderStatus, conditions: Vec<Condition>) {
+        status.conditions = conditions;
     }
 
-    fn paused(&self, subject: &Subject<Self>, _: Timestamp) -> ProviderStatus {
+    fn paused(subject: &Subject<Self>, _: Timestamp) -> ProviderStatus {
         subject.status.clone()
+    }
+
+    fn must_be_stored(_: &ProviderStatus, _: &ProviderStatus) -> bool {
+        true
     }
 
     async fn observe(&self, _: &Subject<Self>, (): ()) {

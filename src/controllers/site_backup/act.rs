@@ -3,9 +3,10 @@
 use super::backup::{Action, Done, Observed};
 use super::resolve::Resolved;
 use super::{BackupKind, BackupSubject, key_of};
-use crate::api::{SiteTask, TaskOperation};
+use crate::api::TaskOperation;
 use crate::controllers::fact::Fact;
 use crate::controllers::runner::Outcome;
+use crate::controllers::tasks;
 use crate::providers::container_host::TaskId;
 use crate::providers::{ErrorKind, ProviderError};
 
@@ -46,10 +47,7 @@ impl BackupKind {
 }
 
 fn started(operation: TaskOperation, task: TaskId) -> Outcome<Done> {
-    Outcome::Started(Done::Task(SiteTask {
-        operation,
-        id: task.0,
-    }))
+    Outcome::Started(Done::Task(tasks::kept(operation, &task)))
 }
 
 /// Takes what an action brought into what is known.

@@ -16,7 +16,7 @@ pub mod resolve;
 pub mod schedule;
 pub mod shelf;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 mod verdict;
 
 use std::collections::{BTreeMap, HashSet};
@@ -31,10 +31,11 @@ use kube::runtime::reflector::{ObjectRef, Store as Cache};
 
 use super::connections::Connections;
 use super::runner::{Acted, Kind, Outcome, Plan, Poker, Subject, filled};
+use super::tasks;
 use super::turns::{SiteKey, Turns};
 use crate::api::{
-    BackupPhase, PAUSED_ANNOTATION, Plan as PlanObject, SCHEDULED_LABEL, SITE_LABEL, SiteBackup,
-    SiteBackupStatus, SiteRestore, WordPressSite,
+    BackupPhase, Plan as PlanObject, SCHEDULED_LABEL, SITE_LABEL, SiteBackup, SiteBackupStatus, SiteRestore,
+    WordPressSite, is_paused,
 };
 use crate::domain::ClusterId;
 use crate::providers::ProviderError;
@@ -102,17 +103,17 @@ impl Kind for BackupKind {
         &status.conditions
     }
 
+    fn set_conditions(status: &mut SiteBackupStatus, conditions: Vec<Condition>) {
+        status.conditions = conditions;
+    }
+
     fn must_be_stored(old: &SiteBackupStatus, new: &SiteBackupStatus) -> bool {
-        let new_task = new.tasks.iter().any(|task| !old.tasks.contains(task));
+        let new_task = tasks::is_any_new(&old.tasks, &new.tasks);
         let kept = |status: &SiteBackupStatus| {
             let snapshot = status.snapshot.clone();
             (snapshot, status.site_uid.clone(), status.attempts)
         };
         new_task || kept(old) != kept(new)
-    }
-
-    fn paused(&self, subject: &BackupSubject, now: Timestamp) -> SiteBackupStatus {
-        report::paused(subject, now)
     }
 
     async fn observe(&self, subject: &BackupSubject, known: Observed) -> Observed {
@@ -241,10 +242,6 @@ pub fn is_unsettled(backup: &SiteBackup) -> bool {
 
 fn entry(backup: &SiteBackup) -> Entry {
     let status = backup.status.clone().unwrap_or_default();
-    let paused = backup
-        .annotations()
-        .get(PAUSED_ANNOTATION)
-        .is_some_and(|value| value == "true");
     let deleting = backup.metadata.deletion_timestamp.is_some();
     let lost = status.phase == Some(BackupPhase::Lost);
     let there = status.phase == Some(BackupPhase::Ready);
@@ -254,7 +251,7 @@ fn entry(backup: &SiteBackup) -> Entry {
         created_at: backup.creation_timestamp().map(|time| time.0),
         snapshot: status.snapshot,
         lost,
-        away: deleting || paused,
+        away: deleting || is_paused(backup),
         unsettled: deleting || !(lost || there),
         scheduled: backup
             .labels()

@@ -4,7 +4,6 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use futures::future::join_all;
 use jiff::Timestamp;
 use kube::ResourceExt;
 
@@ -16,9 +15,10 @@ use crate::api::{BackupPhase, DeletionPolicy};
 use crate::controllers::connections::Compute;
 use crate::controllers::fact::Fact;
 use crate::controllers::shared_read::SharedRead;
+use crate::controllers::tasks;
 use crate::domain::Vmid;
 use crate::providers::ProviderError;
-use crate::providers::container_host::{Operation, Snapshot, TaskId, TaskState};
+use crate::providers::container_host::{Operation, Snapshot, TaskState};
 
 /// Age of a list of snapshots that is good enough for a backup that was there: the backups of one site share a read,
 /// and the jitter of their passes is a tenth of ten minutes.
@@ -99,12 +99,8 @@ impl BackupKind {
     ) {
         self.first_look(&subject.uid());
         let host = &compute.host;
-        if known.tasks.is_empty() && !subject.status.tasks.is_empty() {
-            let states = subject.status.tasks.iter().map(|task| async {
-                let state = host.task(&TaskId(task.id.clone())).await;
-                (task.clone(), state.into())
-            });
-            known.tasks = join_all(states).await;
+        if known.tasks.is_empty() {
+            known.tasks = tasks::look(host.as_ref(), &subject.status.tasks).await;
         }
         let over = |state: &Fact<TaskState>| {
             matches!(

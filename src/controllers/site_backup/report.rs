@@ -8,7 +8,6 @@ use super::verdict::Verdict;
 use super::{BackupKind, BackupSubject};
 use crate::api::condition::merge;
 use crate::api::{BackupPhase, SiteBackupStatus, TaskOperation};
-use crate::controllers::judgement;
 use crate::controllers::runner::{Acted, Outcome};
 
 /// The new status.
@@ -66,12 +65,4 @@ fn take(status: &mut SiteBackupStatus, verdict: &mut Verdict, done: &Done) {
         Done::NotYet => verdict.waits("Waiting for another backup or restore of the site."),
         Done::SnapshotsChanged => {}
     }
-}
-
-/// The status of a paused backup.
-pub fn paused(subject: &BackupSubject, now: Timestamp) -> SiteBackupStatus {
-    let mut status = subject.status.clone();
-    let generation = subject.object.metadata.generation;
-    status.conditions = judgement::paused(&status.conditions, generation, now);
-    status
 }

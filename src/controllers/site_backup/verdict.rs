@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use crate::api::condition::{Finding, State, is_true, kinds, reasons};
 use crate::api::{BackupPhase, SiteBackupStatus, SiteTask};
-use crate::controllers::judgement::{SYNCED_MESSAGE, reason_of};
+use crate::controllers::judgement::{self, reason_of};
 use crate::providers::{ErrorKind, ProviderError};
 
 /// What a backup says that is there.
@@ -106,24 +106,7 @@ impl Verdict {
 
     /// Ready, Synced, and Stalled where it applies.
     pub fn findings(&self) -> Vec<Finding> {
-        let synced = self
-            .trouble
-            .clone()
-            .filter(|trouble| trouble.reason != reasons::RETAINED);
-        let synced = synced
-            .unwrap_or_else(|| Finding::new(kinds::SYNCED, State::True, reasons::SYNCED, SYNCED_MESSAGE));
-        let stalled = self.trouble.as_ref().filter(|_| self.stalled).map(|trouble| {
-            Finding::new(
-                kinds::STALLED,
-                State::True,
-                trouble.reason,
-                trouble.message.clone(),
-            )
-        });
-        [Some(self.ready.clone()), Some(synced), stalled]
-            .into_iter()
-            .flatten()
-            .collect()
+        judgement::findings(&self.ready, self.trouble.as_ref(), self.stalled)
     }
 }
 

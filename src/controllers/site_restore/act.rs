@@ -5,9 +5,10 @@ use kube::{Api, ResourceExt};
 
 use super::restore::{Action, Done, Observed};
 use super::{RestoreKind, RestoreSubject, key_of};
-use crate::api::{SiteRestore, SiteTask, TaskOperation};
+use crate::api::{SiteRestore, TaskOperation};
 use crate::controllers::fact::Fact;
 use crate::controllers::runner::Outcome;
+use crate::controllers::tasks;
 use crate::providers::container_host::TaskId;
 use crate::providers::fence::{Closed, fenced};
 use crate::providers::{ErrorKind, ProviderError};
@@ -91,10 +92,7 @@ impl RestoreKind {
 }
 
 fn started(operation: TaskOperation, task: TaskId) -> Outcome<Done> {
-    Outcome::Started(Done::Task(SiteTask {
-        operation,
-        id: task.0,
-    }))
+    Outcome::Started(Done::Task(tasks::kept(operation, &task)))
 }
 
 /// Takes what an action brought into what is known.

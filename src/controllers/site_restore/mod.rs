@@ -30,6 +30,7 @@ use kube::runtime::reflector::{ObjectRef, Store as Cache};
 use super::connections::Connections;
 use super::runner::{Acted, Kind, Outcome, Plan, Poker, Subject, filled};
 use super::site_backup::{BackupKind, resolve::site_of, site_label};
+use super::tasks;
 use super::turns::{SiteKey, Turns};
 use crate::api::{RestorePhase, SiteBackup, SiteRestore, SiteRestoreStatus, WordPressSite};
 use crate::domain::ClusterId;
@@ -102,13 +103,13 @@ impl Kind for RestoreKind {
         &status.conditions
     }
 
-    fn must_be_stored(old: &SiteRestoreStatus, new: &SiteRestoreStatus) -> bool {
-        let new_task = new.tasks.iter().any(|task| !old.tasks.contains(task));
-        new_task || old.phase != new.phase || old.started_at != new.started_at
+    fn set_conditions(status: &mut SiteRestoreStatus, conditions: Vec<Condition>) {
+        status.conditions = conditions;
     }
 
-    fn paused(&self, subject: &RestoreSubject, now: Timestamp) -> SiteRestoreStatus {
-        report::paused(subject, now)
+    fn must_be_stored(old: &SiteRestoreStatus, new: &SiteRestoreStatus) -> bool {
+        let new_task = tasks::is_any_new(&old.tasks, &new.tasks);
+        new_task || old.phase != new.phase || old.started_at != new.started_at
     }
 
     async fn observe(&self, subject: &RestoreSubject, known: Observed) -> Observed {

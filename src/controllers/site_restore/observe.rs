@@ -1,6 +1,6 @@
 //! Reading: what is still unknown and needed, and never a write.
 
-use futures::future::{join, join_all};
+use futures::future::join;
 use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
 use kube::runtime::reflector::ObjectRef;
@@ -8,11 +8,12 @@ use kube::runtime::reflector::ObjectRef;
 use super::restore::{BackupView, Observed, Rivals, SiteView, Target, Terms, operation_of};
 use super::{RestoreKind, RestoreSubject, key_of};
 use crate::api::condition::{is_true, kinds, reasons};
-use crate::api::{BackupPhase, PAUSED_ANNOTATION, Phase, RestorePhase, SiteRestore, WordPressSite};
+use crate::api::{BackupPhase, Phase, RestorePhase, SiteRestore, WordPressSite, is_paused};
 use crate::controllers::connections::Refusal;
 use crate::controllers::fact::Fact;
 use crate::controllers::site_backup::resolve::{SiteContainer, container_of, is_made, site_of};
-use crate::providers::container_host::{Operation, TaskId, TaskState};
+use crate::controllers::tasks;
+use crate::providers::container_host::{Operation, TaskState};
 
 /// By how much the clock of a node may differ from ours. Roll-backs are told apart by their ids; the time only bounds
 /// the list that is asked for.
@@ -85,12 +86,8 @@ impl RestoreKind {
         known: &mut Observed,
     ) {
         let (host, id) = (&place.compute.host, place.vmid);
-        if known.tasks.is_empty() && !subject.status.tasks.is_empty() {
-            let states = subject.status.tasks.iter().map(|task| async {
-                let state = host.task(&TaskId(task.id.clone())).await;
-                (task.clone(), state.into())
-            });
-            known.tasks = join_all(states).await;
+        if known.tasks.is_empty() {
+            known.tasks = tasks::look(host.as_ref(), &subject.status.tasks).await;
         }
         let over = |(task, state): &(crate::api::SiteTask, Fact<TaskState>)| {
             let failed = operation_of(task) == Operation::Rollback;
@@ -159,9 +156,7 @@ impl RestoreKind {
                 _ if !same => {}
                 RestorePhase::RollingBack | RestorePhase::Starting => rivals.active = true,
                 RestorePhase::Pending => {
-                    let paused = other.annotations().get(PAUSED_ANNOTATION);
-                    let away = other.metadata.deletion_timestamp.is_some()
-                        || paused.is_some_and(|value| value == "true");
+                    let away = other.metadata.deletion_timestamp.is_some() || is_paused(other.as_ref());
                     rivals.older |= !away && rank(&other) < rank(own);
                 }
                 RestorePhase::Completed | RestorePhase::Failed => {}

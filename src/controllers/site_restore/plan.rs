@@ -13,6 +13,7 @@ use crate::api::condition::reasons;
 use crate::api::{RestorePhase, SiteRestoreStatus, TaskOperation};
 use crate::controllers::fact::Fact;
 use crate::controllers::runner::{Next, Plan, after_failure};
+use crate::controllers::tasks;
 use crate::domain::OwnerMark;
 use crate::providers::container_host::{Container, HaState, Snapshot, TaskRecord, TaskState};
 use crate::providers::{ErrorKind, ProviderError};
@@ -387,7 +388,8 @@ pub fn progress<'a>(verdict: &mut Verdict, status: &SiteRestoreStatus, observed:
     let listed = ours(status, rollbacks).next();
     match told.or_else(|| listed.map(|task| task.state.clone())) {
         Some(TaskState::Running) => {
-            verdict.tasks.extend(listed.map(super::report::task_of));
+            let kept = |record: &TaskRecord| tasks::kept(TaskOperation::Rollback, &record.id);
+            verdict.tasks.extend(listed.map(kept));
             verdict.works(reasons::TASK_RUNNING, "The container is being rolled back.");
             plan(verdict, Next::Poll)
         }

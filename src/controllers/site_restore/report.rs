@@ -7,10 +7,8 @@ use super::restore::Done;
 use super::verdict::Verdict;
 use super::{RestoreKind, RestoreSubject};
 use crate::api::condition::{merge, reasons};
-use crate::api::{RestorePhase, SiteRestoreStatus, SiteTask, TaskOperation};
-use crate::controllers::judgement;
+use crate::api::{RestorePhase, SiteRestoreStatus};
 use crate::controllers::runner::{Acted, Outcome};
-use crate::providers::container_host::TaskRecord;
 
 /// The new status.
 pub fn status(
@@ -65,20 +63,4 @@ fn take(status: &mut SiteRestoreStatus, verdict: &mut Verdict, done: &Done, now:
         }
         Done::ContainerChanged | Done::ObjectDeleted => {}
     }
-}
-
-/// A roll-back as a task of the status.
-pub fn task_of(record: &TaskRecord) -> SiteTask {
-    SiteTask {
-        operation: TaskOperation::Rollback,
-        id: record.id.0.clone(),
-    }
-}
-
-/// The status of a paused restore.
-pub fn paused(subject: &RestoreSubject, now: Timestamp) -> SiteRestoreStatus {
-    let mut status = subject.status.clone();
-    let generation = subject.object.metadata.generation;
-    status.conditions = judgement::paused(&status.conditions, generation, now);
-    status
 }

@@ -2,7 +2,7 @@
 
 use crate::api::condition::{Finding, State, kinds, reasons};
 use crate::api::{RestorePhase, SiteRestoreStatus, SiteTask};
-use crate::controllers::judgement::{SYNCED_MESSAGE, reason_of};
+use crate::controllers::judgement::{self, reason_of};
 use crate::providers::{ErrorKind, ProviderError};
 
 /// What the planner says about a restore.
@@ -76,22 +76,7 @@ impl Verdict {
 
     /// Ready, Synced, and Stalled where it applies.
     pub fn findings(&self) -> Vec<Finding> {
-        let synced = self
-            .trouble
-            .clone()
-            .unwrap_or_else(|| Finding::new(kinds::SYNCED, State::True, reasons::SYNCED, SYNCED_MESSAGE));
-        let stalled = self.trouble.as_ref().filter(|_| self.stalled).map(|trouble| {
-            Finding::new(
-                kinds::STALLED,
-                State::True,
-                trouble.reason,
-                trouble.message.clone(),
-            )
-        });
-        [Some(self.ready.clone()), Some(synced), stalled]
-            .into_iter()
-            .flatten()
-            .collect()
+        judgement::findings(&self.ready, self.trouble.as_ref(), self.stalled)
     }
 }
 

@@ -8,10 +8,11 @@ use super::domains::{self, DomainStep};
 use super::resolve::{Backends, Resolved};
 use super::site::{Action, Done, Observed, Reservation};
 use super::{SiteKind, SiteSubject};
-use crate::api::{SiteTask, TaskOperation};
+use crate::api::TaskOperation;
 use crate::controllers::fact::Fact;
 use crate::controllers::ledger::Claim;
 use crate::controllers::runner::Outcome;
+use crate::controllers::tasks;
 use crate::domain::Fqdn;
 use crate::providers::container_host::{ArchiveRestore, ContainerSpec, INITIAL_SNAPSHOT, TaskId};
 use crate::providers::dns_host::{RecordChange, ZoneId};
@@ -231,10 +232,7 @@ fn reserved(subject: &SiteSubject) -> Result<Reservation, ProviderError> {
 }
 
 fn started(operation: TaskOperation, task: TaskId) -> Outcome<Done> {
-    Outcome::Started(Done::Task(SiteTask {
-        operation,
-        id: task.0,
-    }))
+    Outcome::Started(Done::Task(tasks::kept(operation, &task)))
 }
 
 async fn container(subject: &SiteSubject, resolved: &Resolved, action: &Action) -> Acted {

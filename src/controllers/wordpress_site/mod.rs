@@ -34,6 +34,7 @@ use kube::runtime::reflector::{ObjectRef, Store as Cache};
 use super::connections::Connections;
 use super::ledger::{Claim, Entry, Ledger};
 use super::runner::{Acted, Kind, Outcome, Plan, Poker, Subject};
+use super::tasks;
 use crate::api::condition::{kinds, reasons};
 use crate::api::{Plan as PlanObject, SiteRestore, TaskOperation, WordPressSite, WordPressSiteStatus};
 use crate::controllers::site_backup::shelf::Shelf;
@@ -103,8 +104,12 @@ impl Kind for SiteKind {
         &status.conditions
     }
 
+    fn set_conditions(status: &mut WordPressSiteStatus, conditions: Vec<Condition>) {
+        status.conditions = conditions;
+    }
+
     fn must_be_stored(old: &WordPressSiteStatus, new: &WordPressSiteStatus) -> bool {
-        let new_task = new.tasks.iter().any(|task| !old.tasks.contains(task));
+        let new_task = tasks::is_any_new(&old.tasks, &new.tasks);
         let restart = new.restart.is_some() && new.restart != old.restart;
         let recovery = new.recovery != old.recovery;
         let held = |status: &WordPressSiteStatus| {
@@ -113,10 +118,6 @@ impl Kind for SiteKind {
         };
         let new_domain = !held(new).is_subset(&held(old));
         new_task || restart || recovery || new_domain || Reservation::of(old) != Reservation::of(new)
-    }
-
-    fn paused(&self, subject: &SiteSubject, now: Timestamp) -> WordPressSiteStatus {
-        report::paused(subject, now)
     }
 
     async fn observe(&self, subject: &SiteSubject, known: Observed) -> Observed {

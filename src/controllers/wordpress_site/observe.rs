@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::future::{join, join_all};
+use futures::future::join;
 use kube::ResourceExt;
 
 use super::plan::{
@@ -18,8 +18,9 @@ use crate::api::condition::{is_true, kinds};
 use crate::api::{DeletionPolicy, WordPressSite, WordPressSiteStatus};
 use crate::controllers::fact::Fact;
 use crate::controllers::site_restore;
+use crate::controllers::tasks;
 use crate::domain::{DnsLabel, Fqdn};
-use crate::providers::container_host::{Operation, TaskId};
+use crate::providers::container_host::Operation;
 use crate::providers::dns_host::ZoneId;
 use crate::providers::reverse_proxy::ProxySurvey;
 use crate::providers::site_installer::{InstallState, InstallTarget};
@@ -377,17 +378,9 @@ fn is_as_asked(subject: &SiteSubject, terms: &Terms) -> bool {
 
 /// What has become of the tasks in the status.
 async fn look_at_tasks(subject: &SiteSubject, resolved: &Resolved, known: &mut Observed) {
-    if known.tasks.is_empty() && !subject.status.tasks.is_empty() {
-        let states = subject.status.tasks.iter().map(|task| async {
-            let state = resolved
-                .backends
-                .compute
-                .host
-                .task(&TaskId(task.id.clone()))
-                .await;
-            (task.clone(), state.into())
-        });
-        known.tasks = join_all(states).await;
+    if known.tasks.is_empty() {
+        let host = resolved.backends.compute.host.as_ref();
+        known.tasks = tasks::look(host, &subject.status.tasks).await;
     }
 }
 

@@ -9,7 +9,7 @@ use super::verdict::Verdict;
 use super::{SiteKind, SiteSubject};
 use crate::api::condition::{Finding, State, kinds, merge, reasons};
 use crate::api::{DomainState, Phase, SiteDomain, SiteQuotaUse, TaskOperation, WordPressSiteStatus};
-use crate::controllers::judgement::{self, SYNCED_MESSAGE};
+use crate::controllers::judgement::SYNCED_MESSAGE;
 use crate::controllers::runner::{Acted, Outcome};
 
 /// What a site says that waits for its container, whether it was just reserved or stands in the queue.
@@ -173,12 +173,4 @@ fn confirmed(
         condition.observed_generation = generation;
     }
     conditions
-}
-
-/// The status of a paused site: as it was, with the word that nothing is done.
-pub fn paused(subject: &SiteSubject, now: Timestamp) -> WordPressSiteStatus {
-    let mut status = subject.status.clone();
-    let generation = subject.object.metadata.generation;
-    status.conditions = judgement::paused(&status.conditions, generation, now);
-    status
 }

@@ -7,7 +7,7 @@ use kube::ResourceExt;
 
 use super::plan::{is_calm, is_quiet, ready_names};
 use super::site::{Reservation, Served, Wishes};
-use crate::api::{PAUSED_ANNOTATION, SiteProviders, Suspension, WordPressSite};
+use crate::api::{SiteProviders, Suspension, WordPressSite, is_paused};
 use crate::controllers::connections::{ProxyIndex, RecordIndex};
 use crate::domain::dns::RecordName;
 use crate::domain::{ClusterId, Fqdn, OwnerMark};
@@ -41,12 +41,8 @@ impl Settled {
     /// `suspension` is what its Plan says visitors of a suspended site see.
     pub fn of(cluster: &ClusterId, site: &WordPressSite, suspension: Suspension) -> Option<Self> {
         let status = site.status.as_ref()?;
-        let paused = site
-            .annotations()
-            .get(PAUSED_ANNOTATION)
-            .is_some_and(|value| value == "true");
         if site.metadata.deletion_timestamp.is_some()
-            || paused
+            || is_paused(site)
             || !is_calm(status)
             || status.observed_generation != site.metadata.generation
         {

@@ -114,32 +114,25 @@ impl Stage {
     }
 
     async fn restore_in(&self, name: &str, phase: RestorePhase) -> SiteRestoreStatus {
-        eventually(&format!("restore {name} is {phase:?}"), || async {
-            let status = self
-                .restores()
-                .get(name)
-                .await
-                .unwrap()
-                .status
-                .unwrap_or_default();
-            match status.phase == Some(phase) {
-                true => Ok(status),
-                false => Err(format!("{status:?}; site {:?}", self.world.status("jane").await)),
-            }
-        })
-        .await
+        let holds = |status: &SiteRestoreStatus| status.phase == Some(phase);
+        self.restore_when(name, &format!("is {phase:?}"), holds).await
     }
 
     async fn restore_says(&self, name: &str, wanted: &str) -> SiteRestoreStatus {
-        eventually(&format!("restore {name} says {wanted}"), || async {
-            let status = self
-                .restores()
-                .get(name)
-                .await
-                .unwrap()
-                .status
-                .unwrap_or_default();
-            match reason(&status.conditions) == wanted {
+        let holds = |status: &SiteRestoreStatus| reason(&status.conditions) == wanted;
+        self.restore_when(name, &format!("says {wanted}"), holds).await
+    }
+
+    async fn restore_when(
+        &self,
+        name: &str,
+        what: &str,
+        holds: impl Fn(&SiteRestoreStatus) -> bool,
+    ) -> SiteRestoreStatus {
+        eventually(&format!("restore {name} {what}"), || async {
+            let restore = self.restores().get(name).await.unwrap();
+            let status = restore.status.unwrap_or_default();
+            match holds(&status) {
                 true => Ok(status),
                 false => Err(format!("{status:?}; site {:?}", self.world.status("jane").await)),
             }

@@ -242,15 +242,10 @@ impl Tripwire for Meddler {
 }
 
 pub async fn a_change_by_somebody_else_at_the_same_time_is_kept(version: PveVersion) {
-    let options = ProxmoxOptions {
-        version,
-        ..ProxmoxOptions::default()
-    };
-    let sim = ProxmoxSim::new(options.clone());
     let meddler = Arc::new(Meddler(Mutex::new(None)));
-    let scene = Scene::serve(sim.clone(), options, Some(meddler.clone())).await;
+    let scene = Scene::behind(version, meddler.clone()).await;
     scene.created().await;
-    *meddler.0.lock().unwrap() = Some(sim);
+    *meddler.0.lock().unwrap() = Some(scene.sim.clone());
     scene.configured(&larger()).await;
     let seen = scene.there().await;
     assert_eq!((seen.memory, seen.cores, seen.deviates), (Mib(4096), 4, false));
@@ -408,17 +403,12 @@ pub async fn nothing_changes_what_is_gone_or_locked(version: PveVersion) {
 }
 
 pub async fn changes_follow_a_container_that_moves(version: PveVersion) {
-    let options = ProxmoxOptions {
-        version,
-        ..ProxmoxOptions::default()
-    };
-    let sim = ProxmoxSim::new(options.clone());
     let mover = Arc::new(Mover::default());
-    let scene = Scene::serve(sim.clone(), options, Some(mover.clone())).await;
+    let scene = Scene::behind(version, mover.clone()).await;
     let host = &scene.host;
     scene.created().await;
     scene.snapped(INITIAL).await;
-    assert!(mover.0.set(sim).is_ok());
+    assert!(mover.0.set(scene.sim.clone()).is_ok());
     let home = || scene.sim.move_container(907, "pve1");
     home();
     let task = host.restart(id(), &owner()).await.unwrap();

@@ -178,15 +178,10 @@ impl Tripwire for Mover {
 }
 
 pub async fn a_container_that_moves_is_followed(version: PveVersion) {
-    let options = ProxmoxOptions {
-        version,
-        ..ProxmoxOptions::default()
-    };
-    let sim = ProxmoxSim::new(options.clone());
     let mover = Arc::new(Mover::default());
-    let scene = Scene::serve(sim.clone(), options, Some(mover.clone())).await;
+    let scene = Scene::behind(version, mover.clone()).await;
     scene.created().await;
-    assert!(mover.0.set(sim).is_ok());
+    assert!(mover.0.set(scene.sim.clone()).is_ok());
     // Each time the node that the list named is the wrong one a moment later.
     let home = || scene.sim.move_container(907, "pve1");
     assert_eq!(scene.there().await.node, "pve2");

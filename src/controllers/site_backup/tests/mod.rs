@@ -18,11 +18,11 @@ use crate::domain::{Gib, Mib, OwnerMark};
 use crate::providers::container_host::{Container, Snapshot, TaskId, TaskRecord, TaskState};
 use crate::providers::{ErrorKind, ProviderError};
 
-pub(super) const SITE: &str = "0b6c5c3e-9d1f-4d6c-8f52-2f6f5e0a9b11";
+pub(in crate::controllers) const SITE: &str = "0b6c5c3e-9d1f-4d6c-8f52-2f6f5e0a9b11";
 const OWN: &str = "1b6c5c3e-9d1f-4d6c-8f52-2f6f5e0a9b11";
 const STRANGER: &str = "2b6c5c3e-9d1f-4d6c-8f52-2f6f5e0a9b11";
 
-pub(super) fn mark(uid: &str) -> OwnerMark {
+pub(in crate::controllers) fn mark(uid: &str) -> OwnerMark {
     format!("hostwright:prod:{uid}").parse().unwrap()
 }
 
@@ -30,7 +30,7 @@ pub(super) fn now() -> Timestamp {
     "2025-11-20T12:00:00Z".parse().unwrap()
 }
 
-pub(super) fn container() -> Container {
+pub(in crate::controllers) fn container() -> Container {
     Container {
         id: 5000_i64.try_into().unwrap(),
         node: "pve1".to_owned(),

@@ -11,20 +11,15 @@ use crate::api::{RestorePhase, SiteRestoreStatus, SiteTask, TaskOperation};
 use crate::controllers::connections::Refusal;
 use crate::controllers::fact::Fact;
 use crate::controllers::runner::Next;
-use crate::domain::{Gib, Mib, OwnerMark};
+use crate::controllers::site_backup::tests::{SITE, container as running_container, mark};
 use crate::providers::container_host::{
     Container, HaState, HighAvailability, Snapshot, TaskId, TaskRecord, TaskState,
 };
 use crate::providers::{ErrorKind, ProviderError};
 
-const SITE: &str = "0b6c5c3e-9d1f-4d6c-8f52-2f6f5e0a9b11";
 const BACKUP: &str = "1b6c5c3e-9d1f-4d6c-8f52-2f6f5e0a9b11";
 const STORED: Next = Next::Again { persist: true };
 const RELEASED: Next = Next::Released { announce: false };
-
-fn mark(uid: &str) -> OwnerMark {
-    format!("hostwright:prod:{uid}").parse().unwrap()
-}
 
 fn at(seconds: i64) -> Timestamp {
     Timestamp::from_second(1_000_000 + seconds).unwrap()
@@ -32,21 +27,8 @@ fn at(seconds: i64) -> Timestamp {
 
 fn container() -> Container {
     Container {
-        id: 5000_i64.try_into().unwrap(),
-        node: "pve1".to_owned(),
-        mark: Some(mark(SITE)),
         running: false,
-        lock: None,
-        hostname: "jane".to_owned(),
-        address: None,
-        memory: Mib(1),
-        swap: Mib(1),
-        cores: 1,
-        disk: Gib(1),
-        deviates: false,
-        network_deviates: false,
-        high_availability: None,
-        usage: None,
+        ..running_container()
     }
 }
 

@@ -14,6 +14,7 @@ use crate::api::{SiteTask, TaskOperation, WordPressSiteStatus};
 use crate::controllers::fact::Fact;
 use crate::controllers::judgement::Block;
 use crate::controllers::runner::{Next, Plan};
+use crate::controllers::tasks;
 use crate::domain::{Gib, Mib};
 use crate::providers::container_host::{Container, ContainerSpec, HaState, TaskRecord, TaskState};
 use crate::providers::{ErrorKind, ProviderError};
@@ -204,13 +205,11 @@ pub fn unmarked(
 
 /// A running creation as a task of the status: of the first container, or of one that is restored.
 pub fn creation(status: &WordPressSiteStatus, task: &TaskRecord) -> SiteTask {
-    SiteTask {
-        operation: match recovery_since(status) {
-            Some(_) => TaskOperation::Recover,
-            None => TaskOperation::Create,
-        },
-        id: task.id.0.clone(),
-    }
+    let operation = match recovery_since(status) {
+        Some(_) => TaskOperation::Recover,
+        None => TaskOperation::Create,
+    };
+    tasks::kept(operation, &task.id)
 }
 
 /// The number is that of a guest that cannot be ours at all, a virtual machine.

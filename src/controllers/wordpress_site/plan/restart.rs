@@ -11,9 +11,10 @@ use super::super::site::{Action, Observed, Terms};
 use super::super::verdict::Verdict;
 use super::{SitePlan, failed, locked, wait, words};
 use crate::api::condition::{State, kinds, reasons};
-use crate::api::{SiteRestart, SiteTask, TaskOperation, WordPressSiteStatus};
+use crate::api::{SiteRestart, TaskOperation, WordPressSiteStatus};
 use crate::controllers::fact::Fact;
 use crate::controllers::runner::{Next, Plan, after_failure};
+use crate::controllers::tasks;
 use crate::providers::container_host::{Container, TaskState};
 use crate::providers::{ErrorKind, ProviderError};
 
@@ -78,10 +79,7 @@ pub(super) fn restart(
     };
     match &task.state {
         TaskState::Running => {
-            let task = SiteTask {
-                operation: TaskOperation::Restart,
-                id: task.id.0.clone(),
-            };
+            let task = tasks::kept(TaskOperation::Restart, &task.id);
             verdict.working(kinds::CONTAINER_READY, reasons::TASK_RUNNING, words(&task));
             verdict.tasks.push(task);
             Err(Box::new(wait(verdict, Next::Poll)))

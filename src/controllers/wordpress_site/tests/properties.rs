@@ -369,19 +369,9 @@ proptest! {
 
 /// Any fact: unread, unknown for any reason, or one of the given.
 fn fact<T: Clone + std::fmt::Debug + 'static>(values: Vec<T>) -> impl Strategy<Value = Fact<T>> {
-    let kinds = vec![
-        ErrorKind::NotFound,
-        ErrorKind::Conflict,
-        ErrorKind::Denied,
-        ErrorKind::Invalid,
-        ErrorKind::Throttled { retry_after: None },
-        ErrorKind::Unavailable,
-        ErrorKind::Ambiguous,
-        ErrorKind::Unexpected,
-    ];
     prop_oneof![
         1 => Just(None),
-        1 => select(kinds).prop_map(|kind| Some(Err(kind))),
+        1 => select(&ErrorKind::ALL[..]).prop_map(|kind| Some(Err(kind))),
         6 => select(values).prop_map(|value| Some(Ok(value))),
     ]
     .prop_map(|choice| match choice {

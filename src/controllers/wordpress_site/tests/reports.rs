@@ -12,7 +12,7 @@ use crate::api::condition::is_true;
 use crate::api::{DeletionPolicy, Phase};
 use crate::controllers::judgement::Block;
 use crate::controllers::ledger::Taken;
-use crate::controllers::runner::{Acted, Outcome, after_failure};
+use crate::controllers::runner::{Acted, Kind, Outcome, after_failure};
 
 fn stored(
     scene: &Scene,
@@ -275,12 +275,12 @@ fn an_unchanged_site_keeps_its_status() {
 fn a_paused_site_says_so_and_nothing_else() {
     let mut scene = Scene::standing();
     scene.status = stored(&scene, &planned(&scene), &[]);
-    let paused = report::paused(&subject(scene.status.clone(), false, false), now());
+    let paused = SiteKind::paused(&subject(scene.status.clone(), false, false), now());
     assert!(is_true(&paused.conditions, kinds::READY));
     assert_eq!(told(&paused, kinds::SYNCED).1, reasons::PAUSED);
     assert_eq!(paused.conditions.len(), scene.status.conditions.len());
     assert_eq!(
-        report::paused(&subject(paused.clone(), false, false), now()),
+        SiteKind::paused(&subject(paused.clone(), false, false), now()),
         paused
     );
 }
