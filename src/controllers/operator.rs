@@ -125,7 +125,13 @@ pub async fn run(
             scheduler.run(stopped(process.shutdown.clone())),
         );
     };
-    tokio::join!(provider_run, snapshot_runs, object_runs);
+    let controllers = async {
+        tokio::join!(provider_run, snapshot_runs, object_runs);
+    };
+    tokio::select! {
+        () = controllers => {}
+        () = early_stop(&caches, &process.shutdown) => {}
+    }
     waking.abort();
 }
 
@@ -278,6 +284,15 @@ impl Caches {
             runner::filled(&self.providers),
             runner::filled(&self.plans),
             runner::filled(&self.secrets)
+        );
+    }
+
+    /// All of them.
+    async fn complete(&self) {
+        tokio::join!(
+            self.filled(),
+            runner::filled(&self.sites),
+            runner::filled(&self.zones)
         );
     }
 
@@ -480,6 +495,16 @@ fn lost_its_snapshots(site: &WordPressSite) -> bool {
         let restored = |recovery: &SiteRecovery| recovery.restored_at.is_some();
         status.recovery.as_ref().is_some_and(restored) && !is_true(&status.conditions, kinds::SNAPSHOT_READY)
     })
+}
+
+/// Returns when the shutdown comes before all caches are filled. Hardly anything was begun until then, and after a crash
+/// it would be found again; kube 5 waits for ever for a cache that a shutdown keeps from being filled.
+async fn early_stop(caches: &Caches, shutdown: &Shutdown) {
+    tokio::select! {
+        biased;
+        () = caches.complete() => std::future::pending().await,
+        () = shutdown.wait() => {}
+    }
 }
 
 async fn stopped(shutdown: Shutdown) {

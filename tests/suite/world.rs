@@ -270,7 +270,10 @@ impl Operator {
     /// Asks it to stop and waits for that.
     pub async fn stop(mut self) {
         self.trigger.request();
-        let _ = tokio::time::timeout(PATIENCE, &mut self.done).await;
+        tokio::time::timeout(PATIENCE, &mut self.done)
+            .await
+            .expect("the operator ends when it is asked to")
+            .expect("the operator runs until then");
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();
         }
@@ -412,8 +415,9 @@ impl World {
         (self.start(kept, Arc::new(AlwaysOpen)).await, logs)
     }
 
-    async fn start(&self, logs: Option<(Logs, tracing::Level)>, fence: Arc<dyn Fence>) -> Operator {
-        let settings = Settings {
+    /// Settings of its operators.
+    pub fn settings(&self, fence: Arc<dyn Fence>) -> Settings {
+        Settings {
             cluster: self.namespace.parse().unwrap(),
             namespace: OPERATOR_NAMESPACE.to_owned(),
             watch_namespace: (!self.everywhere).then(|| self.namespace.clone()),
@@ -421,7 +425,11 @@ impl World {
             pace: self.pace,
             site_metrics: true,
             fence,
-        };
+        }
+    }
+
+    async fn start(&self, logs: Option<(Logs, tracing::Level)>, fence: Arc<dyn Fence>) -> Operator {
+        let settings = self.settings(fence);
         let mut builder = Builder::new_multi_thread();
         builder.worker_threads(2).enable_all();
         if let Some((logs, level)) = logs {

@@ -25,7 +25,8 @@ const PAGE_SIZE: u32 = 100;
 /// How often somebody looks who waits for a cache to be filled. See [`filled`].
 const FILLED_LOOK: Duration = Duration::from_millis(20);
 
-/// Waits until a cache is filled, or its watch is gone, with which everything ends.
+/// Waits until a cache is filled: for ever when its watch is gone before that, with which everything ends. Nothing must be
+/// judged by a cache without objects.
 ///
 /// `Store::wait_until_ready` wakes only whoever asked last. Of the many passes that wait for one cache after a start, all
 /// others would sleep until their deadline, so that everybody looks again by himself.
@@ -34,7 +35,13 @@ where
     K: reflector::Lookup + Clone + 'static,
     K::DynamicType: Eq + std::hash::Hash + Clone,
 {
-    while timeout(FILLED_LOOK, cache.wait_until_ready()).await.is_err() {}
+    loop {
+        match timeout(FILLED_LOOK, cache.wait_until_ready()).await {
+            Ok(Ok(())) => return,
+            Ok(Err(_)) => std::future::pending().await,
+            Err(_) => {}
+        }
+    }
 }
 
 /// Wakes objects of one kind.

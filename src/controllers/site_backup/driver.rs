@@ -17,8 +17,7 @@ use super::resolve::{container_of, is_made, limit};
 use super::schedule::{Step, last_due, name, next_due, steps};
 use super::{BackupKind, site_label};
 use crate::api::{
-    BackupSchedule, DeletionPolicy, PAUSED_ANNOTATION, SCHEDULED_LABEL, SiteBackup, SiteBackupSpec,
-    WordPressSite,
+    BackupSchedule, DeletionPolicy, SCHEDULED_LABEL, SiteBackup, SiteBackupSpec, WordPressSite, is_paused,
 };
 use crate::controllers::runner::filled;
 use crate::controllers::turns::SiteKey;
@@ -117,11 +116,10 @@ impl Scheduler {
 
     /// Does what is due for one site.
     async fn follow(&self, site: &WordPressSite, mut known: Known, now: Timestamp) -> Known {
-        let paused = site
-            .annotations()
-            .get(PAUSED_ANNOTATION)
-            .is_some_and(|value| value == "true");
-        let rests = known.suspended || paused || site.metadata.deletion_timestamp.is_some() || !is_made(site);
+        let rests = known.suspended
+            || is_paused(site)
+            || site.metadata.deletion_timestamp.is_some()
+            || !is_made(site);
         let kind = &self.backups;
         let place = container_of(&kind.connections, &kind.cluster, site, false);
         let (Ok(place), Ok(limit)) = (place, limit(&kind.plans, &site.spec.plan)) else {

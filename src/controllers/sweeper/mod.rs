@@ -29,7 +29,7 @@ use super::connections::{Backend, Connections};
 use super::dns_zone::ZoneKind;
 use super::provider;
 use super::runner::{Events, Poker, jittered};
-use crate::api::{DnsZone, PAUSED_ANNOTATION, Plan, Provider, WordPressSite};
+use crate::api::{DnsZone, Plan, Provider, WordPressSite, is_paused};
 use crate::domain::{ClusterId, ObjectUid, OwnerMark, Vmid};
 use crate::runtime::metrics::{Metrics, SweepResult};
 
@@ -173,8 +173,7 @@ impl Sweeper {
             let Some(provider) = provider.filter(|provider| provider.uid().as_deref() == Some(&uid)) else {
                 return;
             };
-            let paused = provider.annotations().get(PAUSED_ANNOTATION);
-            if paused.is_none_or(|value| value != "true") {
+            if !is_paused(provider.as_ref()) {
                 self.sweep(&provider, &mut memory).await;
             }
         }

@@ -13,11 +13,7 @@ use super::*;
 const LOCAL: &str = "local";
 
 fn with_data(scene: &Scene, host: &str) {
-    let installed = Installed {
-        host: host.to_owned(),
-        setup_finished: true,
-    };
-    scene.sim.set_installed(907, installed);
+    scene.sim.set_installed(907, Installed::fresh(host));
 }
 
 fn of(archive: &Archive) -> ArchiveRestore {

@@ -1,11 +1,53 @@
-//! A new operator finds everything as it left it: it reads each back-end once in bulk and writes nothing.
+//! A new operator finds everything as it left it: it reads each back-end once in bulk and writes nothing. One that is
+//! asked to stop while it starts stops.
 
+use std::sync::Arc;
+use std::time::Duration;
+
+use hostwright::controllers::operator;
+use hostwright::providers::fence::AlwaysOpen;
+use hostwright::runtime::metrics::Metrics;
+use hostwright::runtime::shutdown::Shutdown;
 use hostwright::stage::{BackendsOptions, Cluster, ClusterOptions, Pool};
+use tokio::net::TcpListener;
 
 use crate::world::{World, sum_of};
 
 /// Sites of this test.
 const SITES: usize = 24;
+/// Operators that are stopped while they start.
+const STARTS: usize = 10;
+/// Longer than a stop takes on a busy machine, and shorter than what a pod is given for it.
+const STOP_LIMIT: Duration = Duration::from_secs(20);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operator_that_is_stopped_while_its_caches_fill_ends() {
+    let world = World::new().await;
+    for _ in 0..STARTS {
+        let operator = world.operator().await;
+        tokio::time::timeout(STOP_LIMIT, operator.stop()).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn an_operator_that_the_api_server_never_answers_ends() {
+    let world = World::new().await;
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = format!("http://{}", silent.local_addr().unwrap());
+    let client = kube::Client::try_from(kube::Config::new(address.parse().unwrap())).unwrap();
+    let (trigger, shutdown) = Shutdown::manual();
+    let settings = world.settings(Arc::new(AlwaysOpen));
+    let ready = || panic!("nothing was read");
+    let running = operator::run(client, settings, Metrics::new(), ready, shutdown);
+    let asked = async {
+        // It has asked for something.
+        let connection = silent.accept().await.unwrap();
+        trigger.request();
+        connection
+    };
+    let both = async { tokio::join!(running, asked) };
+    tokio::time::timeout(STOP_LIMIT, both).await.unwrap();
+}
 
 // On a cluster of its own: on the shared one, operators of other tests write the statuses of these Providers too.
 #[tokio::test(flavor = "multi_thread")]
