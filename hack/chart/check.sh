@@ -65,9 +65,15 @@ shows 'image: "hostwright/hostwright:1.2"' --set image.tag=1.2
 shows 'targetPort: admin' --set metrics.service.enabled=true
 hides 'targetPort: admin'
 hides PrometheusRule
+hides ServiceMonitor
 shows 'name: HOSTWRIGHT_SITE_METRICS'
 refuses metrics/sites/enabled --set metrics.sites.enabled=maybe
 shows 'kind: PrometheusRule' --set metrics.rules.enabled=true
+monitor=(--set metrics.service.enabled=true --set metrics.monitor.enabled=true)
+shows 'kind: ServiceMonitor' "${monitor[@]}"
+shows 'release: prometheus' "${monitor[@]}" --set metrics.monitor.labels.release=prometheus
+refuses 'metrics.service.enabled=true' --set metrics.monitor.enabled=true
+refuses 'interval' "${monitor[@]}" --set metrics.monitor.interval=often
 shows 'alert: HostwrightDown' --set metrics.rules.enabled=true
 shows 'release: prometheus' --set metrics.rules.enabled=true --set metrics.rules.labels.release=prometheus
 hides grafana
