@@ -14,10 +14,11 @@ use super::super::site::{Action, Observed, Reservation, Terms};
 use super::super::verdict::{PARTS, Verdict};
 use super::{SitePlan, blocked, failed, is_made, wait, words};
 use crate::api::condition::{Finding, State, kinds, reasons};
-use crate::api::{Phase, Recovery, SiteRecovery, SiteTask, TaskOperation, WordPressSiteStatus};
+use crate::api::{Phase, Recovery, SiteRecovery, TaskOperation, WordPressSiteStatus};
 use crate::controllers::fact::Fact;
 use crate::controllers::judgement::Block;
 use crate::controllers::runner::{Next, Plan};
+use crate::controllers::tasks;
 use crate::providers::container_host::{Archive, ArchiveRestore, Container, Survey, TaskRecord, TaskState};
 use crate::providers::{ErrorKind, ProviderError};
 
@@ -249,10 +250,7 @@ fn under_way(
 /// A restore that goes on, also when its answer was lost.
 fn followed(verdict: &mut Verdict, restores: &[TaskRecord]) -> Option<SitePlan> {
     let running = restores.iter().find(|task| task.state == TaskState::Running)?;
-    let task = SiteTask {
-        operation: TaskOperation::Recover,
-        id: running.id.0.clone(),
-    };
+    let task = tasks::kept(TaskOperation::Recover, &running.id);
     verdict.working(kinds::CONTAINER_READY, reasons::TASK_RUNNING, words(&task));
     verdict.tasks.push(task);
     Some(wait(verdict.clone(), Next::Poll))
