@@ -12,7 +12,7 @@ use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper::header::{AUTHORIZATION, CONNECTION, HOST};
 use hyper::service::service_fn;
-use hyper::{Method, Request, Response};
+use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use kube::Client;
 use kube::client::Body;
@@ -132,6 +132,10 @@ impl Inside {
         // The server does its work also when the operator hangs up meanwhile.
         let work = tokio::spawn(async move { server.send(request).await });
         let response = work.await.map_err(|_| Cut)?.map_err(|_| Cut)?;
+        // Whether somebody else wrote a moment before differs from life to life, and a refusal has no effect.
+        if response.status() == StatusCode::CONFLICT {
+            return Ok(response);
+        }
         match self.wire.after_effect(SERVICE, method.as_str(), &resource) {
             Verdict::Answer => {}
             Verdict::Lose => return Err(Cut),
