@@ -51,13 +51,7 @@ impl Legacy {
         backends
             .proxmox
             .set_installed(vmid, Installed::fresh(name.as_str()));
-        let certificate = backends.npm.add_foreign_certificate(&[&name], true);
-        let host = backends.npm.add_foreign_host(&[&name], &address, 80).unwrap();
-        let as_ours = json!({
-            "certificate_id": certificate, "ssl_forced": true, "http2_support": true,
-            "allow_websocket_upgrade": true, "block_exploits": true, "caching_enabled": false,
-        });
-        backends.npm.edit_host_by_hand(host, as_ours).unwrap();
+        let (host, certificate) = left_host(world, &name, &address);
         let public = PUBLIC_ADDRESS.to_string();
         let record = backends
             .cloudflare
@@ -132,6 +126,19 @@ impl Legacy {
         backends.npm.delete_certificate_by_hand(self.certificate);
         backends.cloudflare.delete_by_hand(&self.record);
     }
+}
+
+/// Leaves a proxy host of a name with its certificate, as we would make them.
+pub fn left_host(world: &World, name: &str, address: &str) -> (u64, u64) {
+    let npm = &world.backends.npm;
+    let certificate = npm.add_foreign_certificate(&[name], true);
+    let host = npm.add_foreign_host(&[name], address, 80).unwrap();
+    let as_ours = json!({
+        "certificate_id": certificate, "ssl_forced": true, "http2_support": true,
+        "allow_websocket_upgrade": true, "block_exploits": true, "caching_enabled": false,
+    });
+    npm.edit_host_by_hand(host, as_ours).unwrap();
+    (host, certificate)
 }
 
 /// Orders of starts, stops and restarts, of creations, and runs in containers, so far.

@@ -79,6 +79,8 @@ pub enum DomainStep {
     Hold,
     /// Request its certificate.
     RequestCertificate,
+    /// Take over the proxy host that an older backend left for it.
+    AdoptHost(ProxyHostId),
     /// Make its proxy host.
     CreateHost(ProxyHostSpec),
     /// Repair its proxy host.
@@ -330,6 +332,10 @@ impl SiteKind {
             DomainStep::Hold => self.hold_domain(subject, fqdn),
             DomainStep::RequestCertificate => {
                 DomainDone::Certificate(proxy.request_certificate(&[fqdn.clone()].into()).await?)
+            }
+            DomainStep::AdoptHost(id) => {
+                proxy.adopt_host(*id, owner).await?;
+                DomainDone::Changed
             }
             DomainStep::CreateHost(spec) => DomainDone::Host(proxy.create_host(spec, owner).await?),
             DomainStep::UpdateHost(id, spec) => DomainDone::Host(proxy.update_host(*id, spec, owner).await?),

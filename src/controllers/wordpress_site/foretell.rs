@@ -194,6 +194,7 @@ fn domain_words(fqdn: &Fqdn, step: &DomainStep) -> (Sign, String) {
             format!("domain {fqdn}, with certificate and proxy host"),
         ),
         DomainStep::RequestCertificate => (Sign::Add, certificate_words(fqdn)),
+        DomainStep::AdoptHost(id) => (Sign::Alter, format!("proxy host {} of {fqdn}: taken over", id.0)),
         DomainStep::CreateHost(spec) => (
             Sign::Add,
             format!(

@@ -7,6 +7,7 @@ use hostwright::sim::npm::AcmeMode;
 use hostwright::stage::PUBLIC_ADDRESS;
 use serde_json::{Value, json};
 
+use crate::legacy::{Legacy, left_host};
 use crate::name_servers::{NameServers, RESOLVER, ROOT};
 use crate::world::{Operator, World, eventually};
 
@@ -257,6 +258,40 @@ async fn suspension_reaches_the_domains_and_a_foreign_host_is_left_alone() {
     .await;
     assert_eq!(scene.host(BLOG), before);
     scene.ends(&["jane"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_that_an_older_backend_left_is_taken_over_with_the_site() {
+    let mut scene = Scene::with_quota(3).await;
+    scene.point(&[SHOP, BLOG]).await;
+    let world = &scene.world;
+    let legacy = Legacy::put(world, 117, "oldshop");
+    let (host, certificate) = left_host(world, SHOP, &legacy.address);
+    let (strange, _) = left_host(world, BLOG, "10.9.9.9");
+    let mut site = legacy.manifest(world, "jane");
+    site["spec"]["domains"] = json!([SHOP, BLOG]);
+    world.apply(&site).await;
+    let states = [(SHOP, DomainState::Ready), (BLOG, DomainState::Conflict)];
+    scene.stand("jane", &states).await;
+    world.wait_for("jane", "Ready", "True").await;
+    let taken = scene.host(SHOP).unwrap();
+    assert_eq!(
+        (&taken["id"], &taken["certificate_id"]),
+        (&json!(host), &json!(certificate))
+    );
+    assert!(taken["meta"].to_string().contains("hostwright:"), "{taken}");
+    let left = scene.host(BLOG).unwrap();
+    assert_eq!(left["id"], json!(strange));
+    assert!(!left["meta"].to_string().contains("hostwright:"), "{left}");
+    // Those of the site's name and of the two domains: none was requested.
+    assert_eq!(world.backends.npm.certificates().len(), 3);
+    scene.operator.assert_quiet(world).await;
+    world.delete("jane").await;
+    world.wait_until_gone("jane").await;
+    assert!(scene.host(SHOP).is_none() && !scene.has_certificate(SHOP));
+    assert_eq!(scene.host(BLOG), Some(left));
+    scene.operator.stop().await;
+    scene.world.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

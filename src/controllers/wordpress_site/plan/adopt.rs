@@ -247,6 +247,13 @@ fn name_is_its_own(terms: &Terms, address: Ipv4Addr, found: &NameFound) -> Resul
     }
 }
 
+/// Whether a host is what the older backend left for a domain of a site that is taken over: nobody's by its mark, and
+/// it serves the domain alone from the container.
+pub(super) fn is_left_for(terms: &Terms, reservation: &Reservation, host: &ProxyHost, domain: &Fqdn) -> bool {
+    let asked = wished(terms) == Some(Ok(reservation.vmid));
+    reservation.adopted && asked && host.mark.is_none() && leads_only(host, domain, reservation.address)
+}
+
 /// The host serves exactly this name from the container.
 fn leads_only(other: &ProxyHost, host: &Fqdn, address: Ipv4Addr) -> bool {
     let spec = &other.spec;

@@ -8,7 +8,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::super::super::domains::{DomainLook, DomainStep};
 use super::super::super::site::{Reservation, Served, Terms, WEB_PORT};
-use super::super::own_certificates;
+use super::super::{adopt, own_certificates};
 use super::MESSAGE_MAX;
 use crate::api::{DomainState, SiteDomain};
 use crate::controllers::fact::Fact;
@@ -133,8 +133,8 @@ impl Around<'_> {
     /// Who else uses a name that is not ours yet. A certificate has no place for a mark: beside a host of ours it is
     /// from an earlier life of this site, whose status was lost.
     fn foreign_use(&self, survey: &ProxySurvey, fqdn: &Fqdn) -> Option<String> {
-        let ours = |host: &&ProxyHost| host.mark.as_ref() == Some(&self.terms.owner);
-        if let Some(other) = survey.hosts.iter().find(|host| !ours(host)) {
+        let mut foreign = survey.hosts.iter().filter(|host| !self.is_ours(host));
+        if let Some(other) = foreign.find(|host| !self.is_left_for(host, fqdn)) {
             return Some(self.foreign_host(other));
         }
         let own = survey.hosts.iter().any(|host| is_alone(host, fqdn));
@@ -145,6 +145,14 @@ impl Around<'_> {
             )),
             _ => None,
         }
+    }
+
+    fn is_ours(&self, host: &ProxyHost) -> bool {
+        host.mark.as_ref() == Some(&self.terms.owner)
+    }
+
+    fn is_left_for(&self, host: &ProxyHost, fqdn: &Fqdn) -> bool {
+        adopt::is_left_for(self.terms, self.reservation, host, fqdn)
     }
 
     fn foreign_host(&self, host: &ProxyHost) -> String {
@@ -221,9 +229,12 @@ impl Around<'_> {
             let error = ProviderError::new(ErrorKind::Conflict, "");
             Found::said(look, DomainState::Failed, words).again(&error)
         };
-        let ours = |host: &&ProxyHost| host.mark.as_ref() == Some(&self.terms.owner);
-        if let Some(other) = survey.hosts.iter().find(|host| !ours(host)) {
-            return fails(format!("{name} is not served: {}.", self.foreign_host(other)));
+        if let Some(other) = survey.hosts.iter().find(|host| !self.is_ours(host)) {
+            if !self.is_left_for(other, fqdn) {
+                return fails(format!("{name} is not served: {}.", self.foreign_host(other)));
+            }
+            let message = format!("Proxy host {} of {name} is being taken over.", other.id.0);
+            return Found::said(look, DomainState::Issuing, message).step(DomainStep::AdoptHost(other.id));
         }
         let Some(certificate) = newest(survey, fqdn) else {
             let message = format!("The certificate of {name} is being requested.");
