@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use kube::api::{Patch, PatchParams};
+use kube::api::{ListParams, Patch, PatchParams};
+use kube::{Api, ResourceExt};
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::{LOOK, Run};
-use crate::api::Phase;
+use crate::api::condition::{is_true, kinds};
+use crate::api::{Phase, Provider};
 use crate::stage::StageError;
 
 /// The site that is changed.
@@ -124,8 +126,30 @@ impl Run<'_> {
         })
     }
 
-    /// Nothing is changed for a while.
+    /// Waits for the first sweep of every Provider, whose result is news: it says for the first time what stands there.
+    async fn swept(&self) -> Result<(), StageError> {
+        let providers: Api<Provider> = Api::all(self.cluster.admin().await?);
+        let begun = Instant::now();
+        loop {
+            let all = providers.list(&ListParams::default()).await?.items;
+            let waiting = all.iter().find(|provider| {
+                let status = provider.status.as_ref();
+                !status.is_some_and(|status| is_true(&status.conditions, kinds::SWEPT))
+            });
+            let Some(provider) = waiting else { return Ok(()) };
+            if begun.elapsed() > provider.spec.sweep_every() * 2 {
+                let name = provider.name_any();
+                return Err(StageError::Other(format!("Provider {name} was not swept")));
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    /// Nothing is changed for a while, in which only sweeps go on.
     pub(super) async fn idle(&self, time: Duration) -> Result<IdleFigures, StageError> {
+        println!("waiting for the first sweeps …");
+        self.swept().await?;
+        tokio::time::sleep(AFTERWARDS).await;
         println!("changing nothing for {} s …", time.as_secs());
         let (api_before, paths_before) = (self.api_calls()?, self.paths());
         tokio::time::sleep(time).await;
