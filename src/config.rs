@@ -313,6 +313,19 @@ mod tests {
         }
     }
 
+    /// A default that its own check refuses shows only when the command is run.
+    #[test]
+    fn every_command_takes_its_own_defaults() {
+        Arguments::command().debug_assert();
+        for command in Arguments::command().get_subcommands() {
+            let name = command.get_name();
+            if let Err(error) = Arguments::from_words(["hostwright", name]) {
+                let refused = error.kind();
+                assert_ne!(refused, clap::error::ErrorKind::ValueValidation, "{name}: {error}");
+            }
+        }
+    }
+
     fn first_line(error: &clap::Error) -> String {
         let text = error.to_string();
         text.lines()

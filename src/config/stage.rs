@@ -36,8 +36,8 @@ pub struct BenchOptions {
     pub latency: u64,
 
     /// How long nothing is changed before all is deleted, to see what that costs
-    #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = Checked(values::duration))]
-    pub idle: Duration,
+    #[arg(long, value_name = "DURATION", value_parser = Checked(values::duration))]
+    pub idle: Option<Duration>,
 
     /// File for the figures
     #[arg(long, value_name = "PATH", default_value = "target/bench/wordpresssite.json")]

@@ -48,8 +48,8 @@ pub struct BenchSettings {
     pub latency: Duration,
     /// Where the result goes.
     pub out: PathBuf,
-    /// How long nothing is changed; not at all when zero.
-    pub idle: Duration,
+    /// How long nothing is changed; not at all without it.
+    pub idle: Option<Duration>,
     /// Limit for each of the parts.
     pub limit: Duration,
 }
@@ -184,8 +184,8 @@ async fn measure(settings: &BenchSettings, folder: PathBuf) -> Result<Figures, S
     operator.stop().await?;
     let operator = run.restart(&mut figures).await?;
     figures.changes = run.changes().await?;
-    if !settings.idle.is_zero() {
-        figures.idle = Some(run.idle(settings.idle).await?);
+    if let Some(time) = settings.idle {
+        figures.idle = Some(run.idle(time).await?);
     }
     run.delete(&mut figures, &operator).await?;
     operator.stop().await?;
