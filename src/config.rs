@@ -321,7 +321,11 @@ mod tests {
             let name = command.get_name();
             if let Err(error) = Arguments::from_words(["hostwright", name]) {
                 let refused = error.kind();
-                assert_ne!(refused, clap::error::ErrorKind::ValueValidation, "{name}: {error}");
+                assert_ne!(
+                    refused,
+                    clap::error::ErrorKind::ValueValidation,
+                    "{name}: {error}"
+                );
             }
         }
     }

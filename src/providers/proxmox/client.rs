@@ -149,7 +149,13 @@ fn encode_into(path: &mut String, segment: &str) {
 }
 
 #[derive(Deserialize)]
-struct Envelope {
+struct Envelope<T> {
+    data: T,
+}
+
+/// An answer that holds something else than what was expected, or nothing.
+#[derive(Deserialize)]
+struct AnyEnvelope {
     #[serde(default)]
     data: Value,
 }
@@ -276,9 +282,12 @@ fn decode<T: DeserializeOwned>(
     name: &'static str,
     effect: Effect,
 ) -> Result<T, ProviderError> {
-    let envelope = reply.json::<Envelope>(name).map(|envelope| envelope.data);
-    let value = envelope.and_then(|data| {
-        serde_json::from_value(data).map_err(|error| {
+    // At once into what is wanted: as a tree of values, the list of 10,000 guests would be many times its bytes.
+    if let Ok(envelope) = reply.json::<Envelope<T>>(name) {
+        return Ok(envelope.data);
+    }
+    let value = reply.json::<AnyEnvelope>(name).and_then(|envelope| {
+        serde_json::from_value(envelope.data).map_err(|error| {
             let message = format!("{name}: the answer is not what Proxmox documents");
             ProviderError::new(ErrorKind::Unexpected, message).with_detail(error)
         })
