@@ -131,9 +131,7 @@ async fn without_the_policy_the_operator_holds_an_object_itself() {
     world.remove_zone("zone").await;
     world.delete("jane").await;
     world.wait_until_gone("jane").await;
-    assert_eq!(world.backends.leftovers(), Vec::<String>::new());
-    operator.stop().await;
-    world.close().await;
+    world.end(operator).await;
 }
 
 /// It was held from the beginning, so that it waits for the operator, which finds that nothing was made for it.

@@ -15,9 +15,7 @@ async fn a_site_comes_up_and_goes_without_a_trace() {
     assert_eq!(status.url.as_deref(), Some("https://jane.sites.example.com"));
     world.delete("jane").await;
     world.wait_until_gone("jane").await;
-    assert_eq!(world.backends.leftovers(), Vec::<String>::new());
-    operator.stop().await;
-    world.close().await;
+    world.end(operator).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

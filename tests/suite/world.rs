@@ -861,6 +861,13 @@ impl World {
         .await;
     }
 
+    /// The end of a test after which nothing may be left.
+    pub async fn end(self, operator: Operator) {
+        assert_eq!(self.backends.leftovers(), Vec::<String>::new());
+        operator.stop().await;
+        self.close().await;
+    }
+
     /// Removes the world's cluster-wide objects, so that other worlds' operators do not ask for dead back-ends.
     pub async fn close(self) {
         for name in ["pve", "npm", "cloudflare", "ispconfig"] {

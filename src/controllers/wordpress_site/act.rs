@@ -9,6 +9,7 @@ use super::resolve::{Backends, Resolved};
 use super::site::{Action, Done, Observed, Reservation};
 use super::{SiteKind, SiteSubject};
 use crate::api::TaskOperation;
+use crate::controllers::connections::Compute;
 use crate::controllers::fact::Fact;
 use crate::controllers::ledger::Claim;
 use crate::controllers::runner::Outcome;
@@ -103,12 +104,15 @@ impl SiteKind {
         ))
     }
 
+    /// Whether the container host has a place for a task of the site, which is taken with that.
+    fn takes_place(&self, subject: &SiteSubject, compute: &Compute) -> bool {
+        self.ledger
+            .take_place(&compute.name, compute.places, &subject.uid())
+    }
+
     async fn create(&self, subject: &SiteSubject, resolved: &Resolved, spec: &ContainerSpec) -> Acted {
         let compute = &resolved.backends.compute;
-        if !self
-            .ledger
-            .take_place(&compute.name, compute.places, &subject.uid())
-        {
+        if !self.takes_place(subject, compute) {
             return Ok(Outcome::Wait(Done::Queued));
         }
         let mut spec = spec.clone();
@@ -126,10 +130,7 @@ impl SiteKind {
 
     async fn recover(&self, subject: &SiteSubject, resolved: &Resolved, restore: &ArchiveRestore) -> Acted {
         let compute = &resolved.backends.compute;
-        if !self
-            .ledger
-            .take_place(&compute.name, compute.places, &subject.uid())
-        {
+        if !self.takes_place(subject, compute) {
             return Ok(Outcome::Wait(Done::Queued));
         }
         // A conflict is an archive that is not the site's, or a guest that has the number: the next look tells.
@@ -139,10 +140,7 @@ impl SiteKind {
 
     async fn destroy(&self, subject: &SiteSubject, resolved: &Resolved) -> Acted {
         let compute = &resolved.backends.compute;
-        if !self
-            .ledger
-            .take_place(&compute.name, compute.places, &subject.uid())
-        {
+        if !self.takes_place(subject, compute) {
             return Ok(Outcome::Wait(Done::Queued));
         }
         let id = reserved(subject)?.vmid;

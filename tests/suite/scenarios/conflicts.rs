@@ -212,9 +212,7 @@ async fn reserved_number_is_taken_by(stranger: impl FnOnce(&World, u32)) {
         world.delete(name).await;
         world.wait_until_gone(name).await;
     }
-    assert_eq!(world.backends.leftovers(), Vec::<String>::new());
-    operator.stop().await;
-    world.close().await;
+    world.end(operator).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -73,7 +73,5 @@ async fn a_golden_template_brings_a_site_up_by_itself() {
     assert!(world.backends.ssh.iter().all(|(_, ssh)| ssh.runs().is_empty()));
     world.delete("jane").await;
     world.wait_until_gone("jane").await;
-    assert_eq!(world.backends.leftovers(), Vec::<String>::new());
-    operator.stop().await;
-    world.close().await;
+    world.end(operator).await;
 }

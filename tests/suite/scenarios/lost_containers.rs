@@ -37,9 +37,7 @@ async fn a_container_that_was_destroyed_by_hand_is_not_made_anew() {
 
     world.delete("jane").await;
     world.wait_until_gone("jane").await;
-    assert_eq!(world.backends.leftovers(), Vec::<String>::new());
-    operator.stop().await;
-    world.close().await;
+    world.end(operator).await;
 }
 
 async fn a_stranger_has_the_number(stranger: impl FnOnce(&World, u32)) {
@@ -205,7 +203,5 @@ async fn the_archive_of_another_owner_of_the_number_is_never_used() {
 
     world.delete("jane").await;
     world.wait_until_gone("jane").await;
-    assert_eq!(world.backends.leftovers(), Vec::<String>::new());
-    operator.stop().await;
-    world.close().await;
+    world.end(operator).await;
 }

@@ -48,7 +48,5 @@ async fn a_certificate_without_a_host_is_taken_up_again() {
     assert_eq!((after.subdomain, after.vmid), (before.subdomain, before.vmid));
     world.delete("jane").await;
     world.wait_until_gone("jane").await;
-    assert_eq!(world.backends.leftovers(), Vec::<String>::new());
-    operator.stop().await;
-    world.close().await;
+    world.end(operator).await;
 }

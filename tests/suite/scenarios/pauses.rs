@@ -80,9 +80,7 @@ async fn a_paused_site_is_not_even_deleted() {
 
     world.pause("jane", false).await;
     world.wait_until_gone("jane").await;
-    assert_eq!(world.backends.leftovers(), Vec::<String>::new());
-    operator.stop().await;
-    world.close().await;
+    world.end(operator).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

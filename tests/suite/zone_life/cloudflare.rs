@@ -35,9 +35,7 @@ async fn a_zone_is_made_changed_and_removed() {
 
     world.remove_zone("zone").await;
     assert_eq!(sim.zone_id(&name), None);
-    assert_eq!(world.backends.leftovers(), Vec::<String>::new());
-    operator.stop().await;
-    world.close().await;
+    world.end(operator).await;
 }
 
 /// One write to the API server, the status, for the chart's policy has put the finalizer on the object; none read, and
@@ -224,9 +222,7 @@ async fn a_lost_answer_to_the_creation_makes_no_second_zone() {
     world.wait_for_zone("zone", "Ready", "True").await;
     assert_eq!(world.backends.cloudflare.records(&world.zone_name()).len(), 1);
     world.remove_zone("zone").await;
-    assert_eq!(world.backends.leftovers(), Vec::<String>::new());
-    operator.stop().await;
-    world.close().await;
+    world.end(operator).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

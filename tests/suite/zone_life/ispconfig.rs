@@ -68,9 +68,7 @@ fn writes(world: &World) -> Vec<(String, u64)> {
 }
 
 async fn end(world: World, operator: Operator) {
-    assert_eq!(world.backends.leftovers(), Vec::<String>::new());
-    operator.stop().await;
-    world.close().await;
+    world.end(operator).await;
 }
 
 /// A record of every type in a zone of this name.

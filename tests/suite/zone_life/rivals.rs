@@ -35,9 +35,7 @@ async fn the_first_object_has_the_zone_and_the_second_takes_over() {
     world.wait_for_zone("second", "Ready", "True").await;
     assert_eq!(sim.records(&world.zone_name())[0].content, "192.0.2.2");
     world.remove_zone("second").await;
-    assert_eq!(world.backends.leftovers(), Vec::<String>::new());
-    operator.stop().await;
-    world.close().await;
+    world.end(operator).await;
 }
 
 /// Its deletion must not take what belongs to the first.
