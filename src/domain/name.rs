@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 /// Octets in one label (RFC 1035 2.3.4).
 pub(super) const LABEL_MAX: usize = 63;
@@ -88,9 +89,9 @@ impl fmt::Display for DnsLabel {
     }
 }
 
-/// A fully qualified host name: at least two labels, lower-case, without the final dot.
+/// A fully qualified host name: at least two labels, lower-case, without the final dot. Clones share its text.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Fqdn(String);
+pub struct Fqdn(Arc<str>);
 
 impl Fqdn {
     /// The name's text, without a final dot.
@@ -134,7 +135,7 @@ impl FromStr for Fqdn {
                 NameError::Character(_) => NameError::Character(text.clone()),
             })?;
         }
-        Ok(Self(text))
+        Ok(Self(text.into()))
     }
 }
 

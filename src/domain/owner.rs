@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 /// What every mark starts with.
 const MARK_PREFIX: &str = "hostwright";
@@ -27,7 +28,7 @@ pub enum OwnerError {
 
 /// Name of this Kubernetes cluster towards the back-ends; two operators must not share one.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ClusterId(String);
+pub struct ClusterId(Arc<str>);
 
 impl FromStr for ClusterId {
     type Err = OwnerError;
@@ -39,7 +40,7 @@ impl FromStr for ClusterId {
                 text.chars().take(CLUSTER_ID_MAX + 1).collect(),
             ));
         }
-        Ok(Self(text.to_owned()))
+        Ok(Self(text.into()))
     }
 }
 
@@ -51,7 +52,7 @@ impl fmt::Display for ClusterId {
 
 /// UID of a Kubernetes object: 36 lower-case hexadecimal digits and hyphens.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ObjectUid(String);
+pub struct ObjectUid(Arc<str>);
 
 impl ObjectUid {
     /// The UID's text.
@@ -73,7 +74,7 @@ impl FromStr for ObjectUid {
         if text.len() != UID_LENGTH || !text.chars().all(hex) {
             return Err(OwnerError::Uid(text.chars().take(UID_LENGTH + 1).collect()));
         }
-        Ok(Self(text.to_owned()))
+        Ok(Self(text.into()))
     }
 }
 

@@ -4,6 +4,15 @@
 //! for proof that something is absent must not be handed a list that is older than the question.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// After a read the back-end is left alone for this many times as long as it took: bulk reads then cost it a quarter of its
+/// time at most, however many ask, and the larger the list, the more callers share one.
+const REST: u32 = 3;
+/// Longest rest after a read: one that took long because the back-end was silent says nothing of its size.
+const REST_MAX: Duration = Duration::from_secs(1);
 
 /// Shares the results of a read among concurrent callers, one read at a time.
 ///
@@ -20,8 +29,16 @@ pub struct Coalesced<T> {
 struct State<T> {
     /// Reads begun so far.
     begun: u64,
-    /// The newest finished read, by its number.
-    finished: Option<(u64, T)>,
+    /// The newest finished read.
+    finished: Option<Finished<T>>,
+}
+
+#[derive(Debug)]
+struct Finished<T> {
+    number: u64,
+    begun_at: Instant,
+    took: Duration,
+    value: T,
 }
 
 impl<T> Default for Coalesced<T> {
@@ -51,19 +68,44 @@ impl<T: Clone> Coalesced<T> {
     {
         let asked_after = self.state().begun;
         let _flight = self.flight.lock().await;
-        let number = {
-            let mut state = self.state();
-            if let Some((number, value)) = &state.finished
-                && *number > asked_after
-            {
-                return value.clone();
+        let rested = {
+            let state = self.state();
+            match &state.finished {
+                Some(finished) if finished.number > asked_after => return finished.value.clone(),
+                finished => finished.as_ref().map(Finished::rested_at),
             }
+        };
+        if let Some(rested) = rested {
+            // Whoever asks until then is served by this caller's read.
+            tokio::time::sleep_until(rested).await;
+        }
+        let (number, begun_at) = {
+            let mut state = self.state();
             state.begun += 1;
-            state.begun
+            (state.begun, Instant::now())
         };
         let value = read().await;
-        self.state().finished = Some((number, value.clone()));
+        self.state().finished = Some(Finished {
+            number,
+            begun_at,
+            took: begun_at.elapsed(),
+            value: value.clone(),
+        });
         value
+    }
+
+    /// The last result and when its read began, if that is at most `max_age` ago. Nothing is read.
+    pub fn recent(&self, max_age: Duration) -> Option<(Instant, T)> {
+        let state = self.state();
+        let finished = state.finished.as_ref()?;
+        (finished.begun_at.elapsed() <= max_age).then(|| (finished.begun_at, finished.value.clone()))
+    }
+}
+
+impl<T> Finished<T> {
+    /// When the next read may begin.
+    fn rested_at(&self) -> Instant {
+        self.begun_at + self.took + self.took.saturating_mul(REST).min(REST_MAX)
     }
 }
 
@@ -121,5 +163,23 @@ mod tests {
             assert!(futures::poll!(lost.as_mut()).is_pending());
         }
         assert_eq!(shared.get(|| async { 7 }).await, 7);
+    }
+
+    #[tokio::test]
+    async fn between_two_reads_the_back_end_rests() {
+        let shared = Coalesced::<Instant>::default();
+        let took = Duration::from_millis(20);
+        let slow = || async {
+            let begun = Instant::now();
+            tokio::time::sleep(took).await;
+            begun
+        };
+        assert_eq!(shared.recent(Duration::MAX), None);
+        let first = shared.get(slow).await;
+        let (second, third) = tokio::join!(shared.get(slow), shared.get(slow));
+        assert!(second - first >= took * (1 + REST), "{:?}", second - first);
+        assert_eq!(second, third);
+        assert_eq!(shared.recent(Duration::MAX).map(|(_, begun)| begun), Some(second));
+        assert_eq!(shared.recent(Duration::ZERO), None);
     }
 }

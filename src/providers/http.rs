@@ -22,8 +22,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Time for an ordinary call from first byte sent to last byte read. Proxmox gives up on an inner node after
 /// 30 s, so that a longer wait gains nothing.
 pub const CALL_TIMEOUT: Duration = Duration::from_secs(35);
-/// Bytes of the largest answer that is read: 5,000 DNS records of 1 KiB, twice.
-const BODY_LIMIT: usize = 10 << 20;
+/// Bytes of the largest answer that is read: all of 20,000 proxy hosts or guests of 1 KiB, and half as much again.
+const BODY_LIMIT: usize = 30 << 20;
 /// Idle connections are closed before the back-ends' own limits (Proxmox: 100 requests, some seconds).
 const POOL_IDLE: Duration = Duration::from_secs(15);
 /// How long bytes may be on their way before the kernel gives the connection up, also after the end of the process
@@ -154,7 +154,7 @@ pub struct Reply {
     pub reason: Option<String>,
     /// Headers.
     pub headers: HeaderMap,
-    /// Whole body, at most 10 MiB.
+    /// Whole body, at most 30 MiB.
     pub body: Vec<u8>,
 }
 
@@ -323,7 +323,10 @@ impl HttpClient {
             .get::<hyper::ext::ReasonPhrase>()
             .and_then(|phrase| std::str::from_utf8(phrase.as_bytes()).ok().map(str::to_owned));
         let headers = response.headers().clone();
-        let mut body = Vec::new();
+        let announced = response
+            .content_length()
+            .and_then(|bytes| usize::try_from(bytes).ok());
+        let mut body = Vec::with_capacity(announced.unwrap_or_default().min(BODY_LIMIT));
         loop {
             match tokio::time::timeout(call.timeout, response.chunk()).await {
                 Ok(Ok(Some(chunk))) if body.len() + chunk.len() <= BODY_LIMIT => {

@@ -15,6 +15,7 @@ pub mod gate;
 pub mod health;
 pub mod http;
 pub mod reverse_proxy;
+pub mod rows;
 pub mod site_installer;
 
 pub mod cloudflare;

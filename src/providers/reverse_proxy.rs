@@ -1,6 +1,5 @@
 //! Where visitors arrive: hosts with certificates that forward to a container.
 
-use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use async_trait::async_trait;
@@ -8,7 +7,7 @@ use jiff::Timestamp;
 
 use super::error::ProviderError;
 use super::health::HealthCheck;
-use crate::domain::{Fqdn, OwnerMark};
+use crate::domain::{Fqdn, Names, OwnerMark};
 
 /// Id of a proxy host, never used again by the back-end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -23,7 +22,7 @@ pub struct CertificateId(pub u64);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProxyHostSpec {
     /// Names that it answers for.
-    pub domains: BTreeSet<Fqdn>,
+    pub domains: Names,
     /// Address of the container.
     pub forward_address: IpAddr,
     /// Port of the container, 1 to 65535.
@@ -59,7 +58,7 @@ pub struct Certificate {
     /// Its id.
     pub id: CertificateId,
     /// The names in it.
-    pub domains: BTreeSet<Fqdn>,
+    pub domains: Names,
     /// Requested and renewed by the proxy itself; uploaded ones are never ours.
     pub automatic: bool,
     /// Its end.
@@ -86,7 +85,7 @@ pub trait ReverseProxy: HealthCheck {
 
     /// Requests a certificate and waits for it. One request at a time per instance: waits a bounded time for
     /// its turn, then `Throttled`. `Invalid` when the authority refused the names.
-    async fn request_certificate(&self, domains: &BTreeSet<Fqdn>) -> Result<Certificate, ProviderError>;
+    async fn request_certificate(&self, domains: &Names) -> Result<Certificate, ProviderError>;
 
     /// Creates a host with the owner's mark; the answer is a read after the write. `Conflict` when a name is
     /// in use, `Ambiguous` whenever the host may have been stored.

@@ -6,12 +6,11 @@
     clippy::indexing_slicing
 )]
 
-use std::collections::BTreeSet;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hostwright::domain::{Fqdn, OwnerMark};
+use hostwright::domain::{Fqdn, Names, OwnerMark};
 use hostwright::providers::gate::{Gate, Limits, NoMeter};
 use hostwright::providers::http::{HttpSettings, TlsTrust, client_builder};
 use hostwright::providers::nginx_proxy_manager::{KeyType, NginxProxyManager, NpmSettings, connect};
@@ -96,7 +95,7 @@ pub fn name(text: &str) -> Fqdn {
     text.parse().unwrap()
 }
 
-pub fn names(texts: &[&str]) -> BTreeSet<Fqdn> {
+pub fn names(texts: &[&str]) -> Names {
     texts.iter().map(|text| name(text)).collect()
 }
 

@@ -58,13 +58,12 @@ pub fn covering<'a, T>(zones: &'a BTreeMap<Fqdn, T>, domain: &Fqdn) -> Option<(&
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::collections::BTreeSet;
 
     use proptest::prelude::*;
 
     use crate::api::Suspension;
     use crate::controllers::wordpress_site::settled::Settled;
-    use crate::domain::{Mib, OwnerMark, Vmid};
+    use crate::domain::{Mib, Names, OwnerMark, Vmid};
     use crate::providers::container_host::GuestSummary;
     use crate::providers::dns_host::{Record, RecordId};
     use crate::providers::reverse_proxy::{CertificateId, ProxyHost, ProxyHostId, ProxyHostSpec};
@@ -125,7 +124,7 @@ mod tests {
             id: ProxyHostId(u64::from(number) + 1),
             mark: Some(mark(number)),
             spec: ProxyHostSpec {
-                domains: BTreeSet::from([site(number).reservation.host]),
+                domains: Names::from([site(number).reservation.host]),
                 forward_address: site(number).reservation.address.into(),
                 forward_port: 80,
                 certificate: Some(CertificateId(1)),

@@ -28,6 +28,7 @@ use secrecy::SecretString;
 
 use self::changes::Place;
 use self::client::Client;
+use self::records::Listed;
 use self::zones::Zones;
 use super::dns_host::{DnsAbilities, DnsHost, Record, RecordChange, Zone, ZoneId, ZoneSpec};
 use super::error::ProviderError;
@@ -158,15 +159,15 @@ impl DnsHost for Cloudflare {
 
 impl Cloudflare {
     /// The records but Cloudflare's own. The zone's name is asked for only if it matters and is not known.
-    async fn shown(&self, zone: &ZoneId, listed: Vec<wire::Record>) -> Result<Vec<Record>, ProviderError> {
-        let name = if listed.iter().any(|record| record.kind == "NS") {
+    async fn shown(&self, zone: &ZoneId, listed: Vec<Listed>) -> Result<Vec<Record>, ProviderError> {
+        let name = if listed.iter().any(|record| record.name_server) {
             self.zones.name(&self.client, zone).await?
         } else {
             None
         };
         let shown = listed
-            .iter()
-            .filter(|record| !records::is_vendors(record, name.as_ref()));
-        Ok(shown.filter_map(records::record_of).collect())
+            .into_iter()
+            .filter_map(|record| record.shown(name.as_ref()));
+        Ok(shown.collect())
     }
 }

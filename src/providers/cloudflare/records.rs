@@ -11,6 +11,7 @@ use crate::domain::{Fqdn, OwnerMark};
 use crate::providers::dns_host::{Record, RecordId, RecordSpec, ZoneId};
 use crate::providers::error::{ErrorKind, ProviderError};
 use crate::providers::http::Call;
+use crate::providers::rows::{Row, Rows};
 
 /// The time to live that means "automatic". A proxied record always reads back with it.
 const TTL_AUTOMATIC: u32 = 1;
@@ -116,15 +117,43 @@ pub(super) fn record_of(record: &wire::Record) -> Option<Record> {
     })
 }
 
-/// Whether a record is Cloudflare's own: start of authority, the zone's own name servers, and what belongs to
-/// its services such as mail routing. `zone` is the zone's name where it is known.
-pub(super) fn is_vendors(record: &wire::Record, zone: Option<&Fqdn>) -> bool {
-    let read_only = record.meta.as_ref().and_then(|meta| meta.read_only);
-    let apex = || {
-        let name = record.name.parse::<RecordName>();
-        zone.is_some_and(|zone| name.is_ok_and(|name| name.is_apex(zone)))
-    };
-    read_only == Some(true) || record.kind == "SOA" || (record.kind == "NS" && apex())
+/// What a listing says of one record.
+#[derive(Debug)]
+pub(super) struct Listed {
+    /// Cloudflare's own: start of authority, and what belongs to its services such as mail routing.
+    vendors: bool,
+    /// A name server, which is Cloudflare's own at the zone's name.
+    pub(super) name_server: bool,
+    /// In our words, if it has a name that a record of ours can have.
+    record: Option<Record>,
+}
+
+impl Listed {
+    fn of(record: &wire::Record) -> Self {
+        let read_only = record.meta.as_ref().and_then(|meta| meta.read_only);
+        Self {
+            vendors: read_only == Some(true) || record.kind == "SOA",
+            name_server: record.kind == "NS",
+            record: record_of(record),
+        }
+    }
+
+    /// The record, unless it is Cloudflare's own. `zone` is the zone's name where it is known.
+    pub(super) fn shown(self, zone: Option<&Fqdn>) -> Option<Record> {
+        let record = self.record.filter(|_| !self.vendors)?;
+        let apex = zone.is_some_and(|zone| record.spec.name.is_apex(zone));
+        (!(self.name_server && apex)).then_some(record)
+    }
+}
+
+/// By id, because a record that moves to another page between two reads comes twice.
+impl Row for wire::Record {
+    type Kept = BTreeMap<String, Listed>;
+
+    fn keep(self, listed: &mut Self::Kept) {
+        let understood = Listed::of(&self);
+        listed.insert(self.id, understood);
+    }
 }
 
 /// Every record of a zone, or of one name in it.
@@ -136,7 +165,7 @@ pub(super) async fn list(
     client: &Client,
     zone: &ZoneId,
     name: Option<&RecordName>,
-) -> Result<Vec<wire::Record>, Failure> {
+) -> Result<Vec<Listed>, Failure> {
     let path = records_path(zone)?;
     let call_name = if name.is_some() {
         "dns_records.of"
@@ -149,7 +178,6 @@ pub(super) async fn list(
             format!("{call_name}: {why}"),
         ))
     };
-    // By id, because a record that moves to another page between two reads comes twice.
     let mut records = BTreeMap::new();
     let mut page = 1;
     loop {
@@ -159,12 +187,12 @@ pub(super) async fn list(
         if let Some(name) = name {
             call = call.query("name", name);
         }
-        let envelope = client.call::<Vec<wire::Record>>(call).await?;
+        let envelope = client.call::<Rows<wire::Record>>(call).await?;
         let info = envelope.result_info.unwrap_or_default();
-        let (Some(batch), Some(total)) = (envelope.result, info.total_count) else {
+        let (Some(Rows(batch)), Some(total)) = (envelope.result, info.total_count) else {
             return Err(incomplete("the listing does not say how long it is"));
         };
-        records.extend(batch.into_iter().map(|record| (record.id.clone(), record)));
+        records.extend(batch);
         let pages = info.total_pages.unwrap_or_else(|| total.div_ceil(PAGE));
         if pages > PAGES_MAX {
             return Err(incomplete("the zone has more than 200,000 records"));
@@ -191,8 +219,8 @@ pub(super) async fn list_of(
     let records = list(client, zone, Some(name)).await?;
     // The filter is not trusted either; what it let through by mistake is not of this name.
     let ours = records
-        .iter()
-        .filter_map(record_of)
+        .into_iter()
+        .filter_map(|listed| listed.record)
         .filter(|record| record.spec.name == *name);
     Ok(ours.collect())
 }
@@ -265,6 +293,8 @@ mod tests {
     fn the_vendors_own_records_are_told_apart() {
         let zone: Fqdn = "example.com".parse().unwrap();
         let apex = wire("NS", "Example.com", "ada.ns.cloudflare.com", 1, false);
+        let is_vendors =
+            |record: &wire::Record, zone: Option<&Fqdn>| Listed::of(record).shown(zone).is_none();
         assert!(is_vendors(&apex, Some(&zone)) && !is_vendors(&apex, None));
         let below = wire("NS", "sub.example.com", "ns.example.net", 1, false);
         assert!(!is_vendors(&below, Some(&zone)));

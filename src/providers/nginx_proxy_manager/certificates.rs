@@ -1,6 +1,6 @@
 //! Certificates: asked for one at a time, told apart from requests that are still under way.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -10,12 +10,12 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use super::client::Client;
 use super::wire::CertificateRow;
 use super::{KeyType, NginxProxyManager};
-use crate::domain::Fqdn;
+use crate::domain::{Fqdn, Names};
 use crate::providers::error::{ErrorKind, ProviderError};
 use crate::providers::http::{Body, Call, Method};
 use crate::providers::reverse_proxy::{Certificate, CertificateId};
 
-const PATH: &str = "/api/nginx/certificates";
+pub(super) const CERTIFICATES: &str = "/api/nginx/certificates";
 /// Names in one certificate, by the program's schema and the authority's rule.
 const NAMES_MAX: usize = 100;
 /// When to ask again while certbot is at work for somebody else; one request takes 4 to 5 s.
@@ -55,7 +55,7 @@ impl Requests {
         }
     }
 
-    fn body(&self, domains: &BTreeSet<Fqdn>) -> Value {
+    fn body(&self, domains: &Names) -> Value {
         let mut meta = Map::from_iter([("dns_challenge".to_owned(), Value::Bool(false))]);
         if let Some(key_type) = self.key_type {
             meta.insert("key_type".to_owned(), Value::String(key_type.word().to_owned()));
@@ -92,7 +92,7 @@ enum Found {
 }
 
 impl NginxProxyManager {
-    pub(super) async fn request(&self, domains: &BTreeSet<Fqdn>) -> Result<Certificate, ProviderError> {
+    pub(super) async fn request(&self, domains: &Names) -> Result<Certificate, ProviderError> {
         if domains.is_empty() || domains.len() > NAMES_MAX {
             return Err(ProviderError::new(
                 ErrorKind::Invalid,
@@ -107,7 +107,7 @@ impl NginxProxyManager {
             }
             Found::Nothing => {}
         }
-        let call = Call::write("npm.certificate.request", Method::POST, PATH)
+        let call = Call::write("npm.certificate.request", Method::POST, CERTIFICATES)
             .timeout(self.requests.timeout)
             .body(Body::Json(self.requests.body(domains)));
         match self.client.json::<CertificateRow>(call).await {
@@ -118,11 +118,7 @@ impl NginxProxyManager {
     }
 
     /// After a 500 or a lost answer: what has become of the request?
-    async fn after_doubt(
-        &self,
-        domains: &BTreeSet<Fqdn>,
-        error: ProviderError,
-    ) -> Result<Certificate, ProviderError> {
+    async fn after_doubt(&self, domains: &Names, error: ProviderError) -> Result<Certificate, ProviderError> {
         match self.existing(domains).await {
             Ok(Found::Issued(certificate)) => Ok(certificate),
             // The program removes the row when certbot fails: nothing has happened, and its words say why.
@@ -131,11 +127,11 @@ impl NginxProxyManager {
         }
     }
 
-    async fn existing(&self, domains: &BTreeSet<Fqdn>) -> Result<Found, ProviderError> {
+    async fn existing(&self, domains: &Names) -> Result<Found, ProviderError> {
         let Some(first) = domains.first() else {
             return Ok(Found::Nothing);
         };
-        let rows = self.client.certificates(Some(first.as_str())).await?;
+        let rows = self.client.certificates(first.as_str()).await?;
         let mut under_way = false;
         let mut best: Option<Certificate> = None;
         for row in rows.into_iter().filter(|row| row.is_for(domains)) {
@@ -161,7 +157,7 @@ impl NginxProxyManager {
     pub(super) async fn remove_certificate(&self, id: CertificateId) -> Result<(), ProviderError> {
         // Revoking takes certbot's lock as well, and would make a request under way fail.
         let _turn = self.requests.turn().await?;
-        let path = format!("{PATH}/{}", id.0);
+        let path = format!("{CERTIFICATES}/{}", id.0);
         let call = Call::get("npm.certificate.get", path.clone())
             .query("expand", "proxy_hosts,redirection_hosts,dead_hosts");
         let row: CertificateRow = match self.client.json(call).await {
@@ -190,22 +186,15 @@ impl NginxProxyManager {
 }
 
 impl Client {
-    /// All certificates, or those with `text` in their display name, which for automatic ones is the list
-    /// of their names.
-    pub(super) async fn certificates(
-        &self,
-        text: Option<&str>,
-    ) -> Result<Vec<CertificateRow>, ProviderError> {
-        let mut call = Call::get("npm.certificates", PATH);
-        if let Some(text) = text {
-            call = call.query("query", text);
-        }
-        self.json(call).await
+    /// The certificates with `text` in their display name, which for automatic ones is the list of their names.
+    pub(super) async fn certificates(&self, text: &str) -> Result<Vec<CertificateRow>, ProviderError> {
+        self.json(Call::get("npm.certificates", CERTIFICATES).query("query", text))
+            .await
     }
 }
 
 /// What certbot said, in a sentence of our own: its text has command lines and paths in it.
-fn reason(domains: &BTreeSet<Fqdn>, error: &ProviderError) -> Option<ProviderError> {
+fn reason(domains: &Names, error: &ProviderError) -> Option<ProviderError> {
     let text = error.detail()?.to_ascii_lowercase();
     let has = |words: &[&str]| words.iter().any(|word| text.contains(word));
     let names = domains.iter().next().map_or("", Fqdn::as_str);
@@ -265,7 +254,7 @@ mod tests {
     use super::*;
 
     fn reduced(stack: &str) -> (ErrorKind, String) {
-        let names = BTreeSet::from(["a.example.com".parse().unwrap()]);
+        let names = Names::from(["a.example.com".parse().unwrap()]);
         let error = ProviderError::new(ErrorKind::Ambiguous, "x").with_detail(stack);
         let error = reason(&names, &error).unwrap();
         (error.kind(), error.message().to_owned())

@@ -9,11 +9,16 @@ use std::time::{Duration, Instant};
 use serde::de::DeserializeOwned;
 use tokio::sync::Mutex;
 
+use super::HOSTS;
+use super::certificates::CERTIFICATES;
 use super::login::LogInState;
-use super::wire::{Account, HostRow, Refusal};
+use super::wire::{Account, CertificateList, CertificateRow, HostRow, Refusal};
+use crate::domain::Fqdn;
 use crate::providers::error::{ErrorKind, ProviderError};
 use crate::providers::gate::{Effect, Gate};
 use crate::providers::http::{Call, HttpClient, HttpSettings, Reply};
+use crate::providers::reverse_proxy::ProxyHost;
+use crate::providers::rows::Rows;
 
 /// What the program answers when it does not tell.
 const SILENT: &str = "Internal Error";
@@ -142,22 +147,22 @@ impl Client {
     }
 
     async fn look_for_reason(&self) -> Finding {
-        let (account, hosts) = futures::join!(self.account(), self.hosts(None));
+        let (account, all) = futures::join!(self.account(), self.all());
         if let Ok(account) = account
             && let Some(right) = account.missing_rights().into_iter().next()
         {
             return Finding::NoRight(right);
         }
+        let (hosts, certificates) = all.unwrap_or_default();
         let broken: Vec<String> = hosts
-            .unwrap_or_default()
             .iter()
-            .filter(|host| host.certificate_dangles())
-            .map(|host| {
-                let name = host.domain_names.first().map_or("", String::as_str);
-                format!(
-                    "host {} ({name}) uses certificate {}, which is gone",
-                    host.id, host.certificate_id
-                )
+            .filter_map(|host| {
+                let id = certificates.missing(host)?.0;
+                let name = host.spec.domains.first().map_or("", Fqdn::as_str);
+                Some(format!(
+                    "host {} ({name}) uses certificate {id}, which is gone",
+                    host.id.0
+                ))
             })
             .take(CULPRITS_NAMED)
             .collect();
@@ -173,12 +178,23 @@ impl Client {
         self.with_log_in(call).await
     }
 
-    /// All hosts, or those with `text` in a name.
-    pub(super) async fn hosts(&self, text: Option<&str>) -> Result<Vec<HostRow>, ProviderError> {
-        let mut call = Call::get("npm.hosts", "/api/nginx/proxy-hosts").query("expand", "certificate");
-        if let Some(text) = text {
-            call = call.query("query", text);
-        }
+    /// Every host and every certificate, one after the other, so that no host refers to a certificate that is newer than
+    /// the list of them. Certificates are not asked for with each host, for that doubles what the program sends.
+    pub(super) async fn all(&self) -> Result<(Vec<ProxyHost>, CertificateList), ProviderError> {
+        let Rows(hosts) = self
+            .with_log_in::<Rows<HostRow>>(Call::get("npm.hosts", HOSTS))
+            .await?;
+        let Rows(certificates) = self
+            .with_log_in::<Rows<CertificateRow>>(Call::get("npm.certificates", CERTIFICATES))
+            .await?;
+        Ok((hosts, certificates))
+    }
+
+    /// The hosts with `text` in a name.
+    pub(super) async fn hosts(&self, text: &str) -> Result<Vec<HostRow>, ProviderError> {
+        let call = Call::get("npm.hosts", HOSTS)
+            .query("expand", "certificate")
+            .query("query", text);
         self.with_log_in(call).await
     }
 }

@@ -10,7 +10,6 @@ mod login;
 mod notice;
 mod wire;
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -21,7 +20,7 @@ use serde_json::{Value, json};
 use self::certificates::Requests;
 use self::client::Client;
 use self::login::LogInState;
-use self::wire::{HostRow, host_body, new_config, new_meta};
+use self::wire::{HostRow, certificate_is_gone, host_body, new_config, new_meta};
 use super::error::{ErrorKind, ProviderError};
 use super::gate::Gate;
 use super::health::{Health, HealthCheck};
@@ -29,9 +28,9 @@ use super::http::{Body, Call, HttpSettings, Method};
 use super::reverse_proxy::{
     Certificate, CertificateId, ProxyHost, ProxyHostId, ProxyHostSpec, ProxySurvey, ReverseProxy,
 };
-use crate::domain::{Fqdn, OwnerMark};
+use crate::domain::{Fqdn, Names, OwnerMark};
 
-const PATH: &str = "/api/nginx/proxy-hosts";
+const HOSTS: &str = "/api/nginx/proxy-hosts";
 /// Names of one host, by the program's schema.
 const NAMES_MAX: usize = 100;
 /// Abilities by the word in the program's own schema that shows them.
@@ -131,7 +130,7 @@ fn checked(spec: &ProxyHostSpec) -> Result<(), ProviderError> {
 
 impl NginxProxyManager {
     async fn host(&self, id: ProxyHostId) -> Result<HostRow, ProviderError> {
-        let call = Call::get("npm.host.get", format!("{PATH}/{}", id.0)).query("expand", "certificate");
+        let call = Call::get("npm.host.get", format!("{HOSTS}/{}", id.0)).query("expand", "certificate");
         self.client.json(call).await
     }
 
@@ -148,20 +147,20 @@ impl NginxProxyManager {
 #[async_trait]
 impl ReverseProxy for NginxProxyManager {
     async fn survey(&self) -> Result<ProxySurvey, ProviderError> {
-        let (hosts, certificates) =
-            futures::try_join!(self.client.hosts(None), self.client.certificates(None))?;
+        let (mut hosts, certificates) = self.client.all().await?;
+        for host in &mut hosts {
+            if let Some(CertificateId(id)) = certificates.missing(host) {
+                host.problem = Some(certificate_is_gone(id));
+            }
+        }
         Ok(ProxySurvey {
-            hosts: hosts.into_iter().map(HostRow::into_host).collect(),
-            certificates: certificates
-                .into_iter()
-                .filter(|row| row.issued())
-                .map(|row| row.into_certificate())
-                .collect(),
+            hosts,
+            certificates: certificates.issued,
         })
     }
 
     async fn find(&self, domain: &Fqdn) -> Result<ProxySurvey, ProviderError> {
-        let text = Some(domain.as_str());
+        let text = domain.as_str();
         let (hosts, certificates) =
             futures::try_join!(self.client.hosts(text), self.client.certificates(text))?;
         Ok(ProxySurvey {
@@ -178,14 +177,14 @@ impl ReverseProxy for NginxProxyManager {
         })
     }
 
-    async fn request_certificate(&self, domains: &BTreeSet<Fqdn>) -> Result<Certificate, ProviderError> {
+    async fn request_certificate(&self, domains: &Names) -> Result<Certificate, ProviderError> {
         self.request(domains).await
     }
 
     async fn create_host(&self, spec: &ProxyHostSpec, owner: &OwnerMark) -> Result<ProxyHost, ProviderError> {
         checked(spec)?;
         let config = new_config(spec)?;
-        let call = Call::write("npm.host.create", Method::POST, PATH).body(Body::Json(host_body(
+        let call = Call::write("npm.host.create", Method::POST, HOSTS).body(Body::Json(host_body(
             spec,
             new_meta(owner),
             config,
@@ -210,7 +209,7 @@ impl ReverseProxy for NginxProxyManager {
         if current.spec == *spec && !current.deviates {
             return Ok(current);
         }
-        let call = Call::write("npm.host.update", Method::PUT, format!("{PATH}/{}", id.0))
+        let call = Call::write("npm.host.update", Method::PUT, format!("{HOSTS}/{}", id.0))
             .body(Body::Json(host_body(spec, meta, config)));
         // Unlike a create's, this answer is read back by the program itself after its nginx test.
         let row: HostRow = self.client.json(call).await?;
@@ -228,7 +227,7 @@ impl ReverseProxy for NginxProxyManager {
         // PUT leaves every field alone that it does not name.
         let body = json!({"meta": row.adopted_meta(owner)});
         let call =
-            Call::write("npm.host.adopt", Method::PUT, format!("{PATH}/{}", id.0)).body(Body::Json(body));
+            Call::write("npm.host.adopt", Method::PUT, format!("{HOSTS}/{}", id.0)).body(Body::Json(body));
         self.client.json::<Value>(call).await.map(|_| ())
     }
 
@@ -243,7 +242,11 @@ impl ReverseProxy for NginxProxyManager {
             return Ok(());
         }
         let word = if enabled { "enable" } else { "disable" };
-        let call = Call::write("npm.host.enable", Method::POST, format!("{PATH}/{}/{word}", id.0));
+        let call = Call::write(
+            "npm.host.enable",
+            Method::POST,
+            format!("{HOSTS}/{}/{word}", id.0),
+        );
         match self.client.json::<Value>(call).await {
             Err(error) if error.message().contains("is already ") && error.kind() == ErrorKind::Invalid => {
                 Ok(())
@@ -257,7 +260,7 @@ impl ReverseProxy for NginxProxyManager {
             Err(error) if error.is_not_found() => return Ok(()),
             other => other?,
         };
-        let call = Call::write("npm.host.delete", Method::DELETE, format!("{PATH}/{}", id.0));
+        let call = Call::write("npm.host.delete", Method::DELETE, format!("{HOSTS}/{}", id.0));
         match self.client.json::<Value>(call).await {
             Err(error) if error.is_not_found() => Ok(()),
             other => other.map(|_| ()),

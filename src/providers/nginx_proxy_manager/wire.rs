@@ -11,9 +11,10 @@ use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value, json};
 
 use super::notice::Config;
-use crate::domain::{Fqdn, OwnerMark};
+use crate::domain::{Fqdn, Names, OwnerMark};
 use crate::providers::error::ProviderError;
 use crate::providers::reverse_proxy::{Certificate, CertificateId, ProxyHost, ProxyHostId, ProxyHostSpec};
+use crate::providers::rows::Row;
 
 /// Key in a host's free `meta` object under which the owner's mark is kept.
 const MARK_KEY: &str = "hostwright";
@@ -198,10 +199,7 @@ impl HostRow {
 
     fn problem(&self) -> Option<String> {
         if self.certificate_dangles() {
-            return Some(format!(
-                "its certificate {} does not exist in the proxy; set another one",
-                self.certificate_id
-            ));
+            return Some(certificate_is_gone(self.certificate_id));
         }
         if self.nginx_refused() {
             let text = self.meta.get("nginx_err").and_then(Value::as_str);
@@ -218,7 +216,7 @@ impl HostRow {
 
     /// As the trait shows it.
     pub(super) fn into_host(self) -> ProxyHost {
-        let domains: BTreeSet<Fqdn> = parsed(&self.domain_names);
+        let domains: Names = parsed(&self.domain_names);
         let address: Option<IpAddr> = self.forward_host.trim_matches(['[', ']']).parse().ok();
         let port = u16::try_from(self.forward_port).ok().filter(|port| *port > 0);
         let certificate = (self.certificate_id > 0).then_some(CertificateId(self.certificate_id));
@@ -251,6 +249,19 @@ impl HostRow {
     }
 }
 
+impl Row for HostRow {
+    type Kept = Vec<ProxyHost>;
+
+    fn keep(self, hosts: &mut Vec<ProxyHost>) {
+        hosts.push(self.into_host());
+    }
+}
+
+/// Why a host cannot be loaded that refers to a certificate that does not exist (any more).
+pub(super) fn certificate_is_gone(id: u64) -> String {
+    format!("its certificate {id} does not exist in the proxy; set another one")
+}
+
 /// nginx' first complaint, without the paths of the machine it runs on.
 fn complaint(text: &str) -> String {
     let line = text
@@ -264,7 +275,7 @@ fn complaint(text: &str) -> String {
     line.chars().take(PROBLEM_MAX).collect()
 }
 
-fn parsed(names: &[String]) -> BTreeSet<Fqdn> {
+fn parsed(names: &[String]) -> Names {
     names.iter().filter_map(|name| name.parse().ok()).collect()
 }
 
@@ -348,6 +359,33 @@ pub(super) struct UsedBy {
     pub(super) domain_names: Vec<String>,
 }
 
+/// What a list of certificates says.
+#[derive(Default)]
+pub(super) struct CertificateList {
+    /// Every one there is.
+    there: BTreeSet<CertificateId>,
+    /// Those that the authority has issued.
+    pub(super) issued: Vec<Certificate>,
+}
+
+impl CertificateList {
+    /// The certificate that a host refers to, if it is not there.
+    pub(super) fn missing(&self, host: &ProxyHost) -> Option<CertificateId> {
+        host.spec.certificate.filter(|id| !self.there.contains(id))
+    }
+}
+
+impl Row for CertificateRow {
+    type Kept = CertificateList;
+
+    fn keep(self, list: &mut CertificateList) {
+        list.there.insert(CertificateId(self.id));
+        if self.issued() {
+            list.issued.push(self.into_certificate());
+        }
+    }
+}
+
 impl CertificateRow {
     /// Requested and renewed by the program itself.
     pub(super) fn automatic(&self) -> bool {
@@ -364,7 +402,7 @@ impl CertificateRow {
     }
 
     /// Whether it was requested for exactly these names.
-    pub(super) fn is_for(&self, domains: &BTreeSet<Fqdn>) -> bool {
+    pub(super) fn is_for(&self, domains: &Names) -> bool {
         self.automatic()
             && self.domain_names.len() == domains.len()
             && domains.iter().all(|domain| contains(&self.domain_names, domain))

@@ -331,6 +331,7 @@ impl Proxmox {
         .with("unprivileged", 1)
         .with_some("pool", self.settings.resource_pool.as_ref());
         let upid = self.api.ask::<String>(request).await?;
+        self.note_change(id, Some(&restore.node));
         begun(&container_name(id), upid)
     }
 }

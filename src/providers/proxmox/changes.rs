@@ -64,8 +64,8 @@ impl Proxmox {
 
     pub(super) async fn begin_restart(&self, id: Vmid, owner: &OwnerMark) -> Result<TaskId, ProviderError> {
         let task = self
-            .on_node(id, |guest| async move {
-                let node = guest.summary.node.as_str();
+            .on_node(id, |place| async move {
+                let node = place.node.as_str();
                 let facts = self.facts(id, node).await?;
                 check_owner(id, &facts.config, owner)?;
                 self.check_unlocked(id, node, &facts.config).await?;
@@ -175,8 +175,8 @@ impl Proxmox {
     ) -> Result<(), ProviderError> {
         let plan = &plan;
         let done = self
-            .on_node(id, |guest| async move {
-                let node = guest.summary.node.as_str();
+            .on_node(id, |place| async move {
+                let node = place.node.as_str();
                 match self.rewrite_once(id, node, plan).await {
                     Err(refused) if refused.meaning == Meaning::Modified => {
                         self.rewrite_once(id, node, plan).await
@@ -240,8 +240,8 @@ impl Proxmox {
         disk: Gib,
     ) -> Result<Option<TaskId>, ProviderError> {
         let task = self
-            .on_node(id, |guest| async move {
-                let node = guest.summary.node.as_str();
+            .on_node(id, |place| async move {
+                let node = place.node.as_str();
                 match self.grow_once(id, node, owner, disk).await {
                     Err(refused) if refused.meaning == Meaning::Modified => {
                         self.grow_once(id, node, owner, disk).await
@@ -303,8 +303,8 @@ impl Proxmox {
         snapshot: &str,
     ) -> Result<TaskId, ProviderError> {
         let task = self
-            .on_node(id, |guest| async move {
-                let node = guest.summary.node.as_str();
+            .on_node(id, |place| async move {
+                let node = place.node.as_str();
                 let rows = self.snapshot_rows(id, node).await?;
                 let facts = self.facts(id, node).await?;
                 check_owner(id, &facts.config, owner)?;

@@ -9,9 +9,9 @@ use std::collections::BTreeSet;
 
 use super::classify::{Meaning, Refusal};
 use super::client::{Request, Version};
-use super::inventory::Facts;
+use super::inventory::{Facts, Place};
 use super::lifecycle::{foreign, gone};
-use super::wire::{CurrentStatus, Guest, HaResource, HaRule, items};
+use super::wire::{CurrentStatus, HaResource, HaRule, items};
 use super::{Proxmox, container_name};
 use crate::domain::{OwnerMark, Vmid};
 use crate::providers::container_host::{HaState, HighAvailability};
@@ -78,8 +78,8 @@ impl Claim<'_> {
 }
 
 /// The manager's state: from the container's own status, else from the cluster list.
-fn gave_up(status: &CurrentStatus, guest: &Guest) -> bool {
-    let state = status.ha.state.as_ref().or(guest.ha_state.as_ref());
+fn gave_up(status: &CurrentStatus, place: &Place) -> bool {
+    let state = status.ha.state.as_ref().or(place.ha_state.as_ref());
     state.is_some_and(|state| state == GAVE_UP)
 }
 
@@ -109,7 +109,7 @@ impl Proxmox {
         &self,
         id: Vmid,
         status: &CurrentStatus,
-        guest: &Guest,
+        place: &Place,
     ) -> Result<Option<HighAvailability>, Refusal> {
         let Some(resource) = self.ha_resource(id).await? else {
             return Ok(None);
@@ -121,7 +121,7 @@ impl Proxmox {
             .await?;
         Ok(Some(HighAvailability {
             requested: resource.requested(),
-            error: gave_up(status, guest),
+            error: gave_up(status, place),
             placed,
         }))
     }
@@ -162,7 +162,7 @@ impl Proxmox {
         &self,
         id: Vmid,
         facts: &Facts,
-        guest: &Guest,
+        place: &Place,
         state: HaState,
     ) -> Result<bool, Refusal> {
         let Some(resource) = self.ha_resource(id).await? else {
@@ -176,7 +176,7 @@ impl Proxmox {
         }
         // Disabled is stopped already, and stays the state to recover from.
         let stopped = state == HaState::Stopped && resource.requested() == HaState::Disabled;
-        let next = next_state(gave_up(&facts.status, guest), state);
+        let next = next_state(gave_up(&facts.status, place), state);
         if next != resource.requested() && !stopped {
             let request = Self::change_resource(id, &resource).with("state", word_of(next));
             self.api.tell(request).await?;
@@ -197,10 +197,10 @@ impl Proxmox {
         state: HaState,
     ) -> Result<(), ProviderError> {
         let seen = self
-            .on_node(id, |guest| async move {
-                let facts = self.facts(id, &guest.summary.node).await?;
+            .on_node(id, |place| async move {
+                let facts = self.facts(id, &place.node).await?;
                 match facts.config.mark().as_ref() == Some(owner) {
-                    true => Ok(gave_up(&facts.status, &guest)),
+                    true => Ok(gave_up(&facts.status, &place)),
                     false => Err(foreign(id).into()),
                 }
             })
@@ -317,10 +317,7 @@ impl Proxmox {
 
     pub(super) async fn remove_managed(&self, id: Vmid) -> Result<(), ProviderError> {
         let seen = self
-            .on_node(
-                id,
-                |guest| async move { self.facts(id, &guest.summary.node).await },
-            )
+            .on_node(id, |place| async move { self.facts(id, &place.node).await })
             .await?;
         let mark = seen.as_ref().and_then(|facts| facts.config.mark());
         let leftover = seen.as_ref().is_none_or(Facts::is_remains);

@@ -1,7 +1,8 @@
 //! The cluster list, where a container is, and what it is.
 //!
-//! Containers move. Each action therefore looks its container up in a list that is read after the question,
-//! and once more when the node says that it does not have it; only a fresh list without it means absence.
+//! Containers move. Where one was seen a moment ago is asked first, so that work on one of ten thousand does not need the
+//! list of all; when that node does not have it or does not answer, a list that is read after the question decides,
+//! and once more when the node there says that it does not have it. Only a fresh list without it means absence.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
@@ -17,12 +18,20 @@ use super::{AddressCache, Proxmox, container_name};
 use crate::domain::{Mib, Vmid};
 use crate::providers::container_host::{Container, Survey};
 use crate::providers::error::{ErrorKind, ProviderError};
+use crate::providers::rows::Rows;
 
 /// Memory or swap in MiB of a container whose configuration does not name it (schema default).
 pub(super) const MEMORY_DEFAULT: u32 = 512;
 /// How long the addresses of somebody's guest are believed. A new guest is read at once; this only bounds
 /// how late a changed address of a known one is seen.
 const ADDRESSES_FRESH: Duration = Duration::from_secs(60);
+/// How long a container is looked for first where it was seen. Whoever moves it by hand is noticed by the node's answer;
+/// when its node has died, high availability brings it up elsewhere only after the node's watchdog has fired, which takes
+/// 60 s (`pve-ha-manager`), so that nothing that is believed for half of that can be alive in two places.
+const PLACE_FRESH: Duration = Duration::from_secs(30);
+/// Age of a list that is good enough beside another look: to choose an address once a number is chosen from it, or to tell
+/// whose task list to ask once the container has been looked for.
+pub(super) const LISTED_FRESH: Duration = Duration::from_secs(1);
 /// Guests read at the same time for their addresses: the API has 3 workers, the gate may allow less.
 const ADDRESS_READS: usize = 4;
 
@@ -32,16 +41,72 @@ pub(super) struct Facts {
     pub(super) status: CurrentStatus,
 }
 
+/// Where a container is.
+#[derive(Debug, Clone)]
+pub(super) struct Place {
+    pub(super) node: String,
+    /// State of the high-availability manager, when it manages the container and a list has told so.
+    pub(super) ha_state: Option<String>,
+}
+
+impl Place {
+    fn of(guest: &Guest) -> Self {
+        Self {
+            node: guest.summary.node.clone(),
+            ha_state: guest.ha_state.clone(),
+        }
+    }
+}
+
+/// What this process has done to containers since they were last listed: created on a node, or destroyed.
+pub(super) type Changed = BTreeMap<Vmid, (Instant, Option<String>)>;
+
 impl Proxmox {
+    fn changed(&self) -> MutexGuard<'_, Changed> {
+        self.changed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Remembers on which node a container has just been created, or with `None` that it is being destroyed.
+    pub(super) fn note_change(&self, id: Vmid, node: Option<&str>) {
+        let mut changed = self.changed();
+        changed.retain(|_, (at, _)| at.elapsed() < PLACE_FRESH);
+        changed.insert(id, (Instant::now(), node.map(str::to_owned)));
+    }
+
+    /// Where a container was a moment ago, without asking.
+    fn seen_lately(&self, id: Vmid) -> Option<Place> {
+        let listed = self.listing.recent(PLACE_FRESH);
+        let changed = self.changed().get(&id).cloned();
+        let newer = |at: Instant| listed.as_ref().is_none_or(|(begun, _)| at >= begun.into_std());
+        if let Some((at, node)) = changed
+            && at.elapsed() < PLACE_FRESH
+            && newer(at)
+        {
+            let ha_state = None;
+            return node.map(|node| Place { node, ha_state });
+        }
+        let listing = listed?.1.ok()?;
+        let guest = listing.guests.get(&id)?;
+        guest.summary.is_container.then(|| Place::of(guest))
+    }
+
     /// The cluster list, begun after this call.
     pub(super) async fn list(&self) -> Result<Arc<Listing>, ProviderError> {
         let request = || Request::get("cluster.resources", "Proxmox", &["cluster", "resources"]);
         self.listing
             .get(|| async {
-                let rows: Vec<ResourceRow> = self.api.ask(request()).await?;
-                Ok(Arc::new(Listing::of(rows)?))
+                let Rows(resources) = self.api.ask::<Rows<ResourceRow>>(request()).await?;
+                Ok(Arc::new(Listing::of(resources)?))
             })
             .await
+    }
+
+    /// A cluster list that was begun at most `max_age` ago.
+    pub(super) async fn list_within(&self, max_age: Duration) -> Result<Arc<Listing>, ProviderError> {
+        match self.listing.recent(max_age) {
+            Some((_, Ok(listing))) => Ok(listing),
+            _ => self.list().await,
+        }
     }
 
     /// Whether new containers may be placed on a node.
@@ -64,10 +129,10 @@ impl Proxmox {
     ///
     /// # Errors
     /// `Conflict` for a virtual machine of that number.
-    pub(super) async fn locate(&self, id: Vmid) -> Result<Option<Guest>, ProviderError> {
+    pub(super) async fn locate(&self, id: Vmid) -> Result<Option<Place>, ProviderError> {
         let listing = self.list().await?;
         match listing.guests.get(&id) {
-            Some(guest) if guest.summary.is_container => Ok(Some(guest.clone())),
+            Some(guest) if guest.summary.is_container => Ok(Some(Place::of(guest))),
             Some(_) => Err(ProviderError::new(
                 ErrorKind::Conflict,
                 format!("{id} is the number of a virtual machine; it is left alone"),
@@ -84,20 +149,35 @@ impl Proxmox {
     pub(super) async fn on_node<T, F>(
         &self,
         id: Vmid,
-        act: impl Fn(Guest) -> F,
+        act: impl Fn(Place) -> F,
     ) -> Result<Option<T>, ProviderError>
     where
         F: Future<Output = Result<T, Refusal>>,
     {
-        let Some(guest) = self.locate(id).await? else {
+        let mut silent = None;
+        if let Some(place) = self.seen_lately(id) {
+            match act(place.clone()).await {
+                Err(refused) if refused.meaning == Meaning::NotHere => {}
+                Err(refused) if refused.error.kind() == ErrorKind::Unavailable => {
+                    silent = Some((place.node, refused));
+                }
+                other => return Ok(Some(other?)),
+            }
+        }
+        let Some(place) = self.locate(id).await? else {
             return Ok(None);
         };
-        match act(guest).await {
+        if let Some((node, refused)) = silent
+            && node == place.node
+        {
+            return Err(refused.error);
+        }
+        match act(place).await {
             Err(refused) if refused.meaning == Meaning::NotHere => {}
             other => return Ok(Some(other?)),
         }
         match self.locate(id).await? {
-            Some(guest) => Ok(Some(act(guest).await?)),
+            Some(place) => Ok(Some(act(place).await?)),
             None => Ok(None),
         }
     }
@@ -122,17 +202,17 @@ impl Proxmox {
     }
 
     pub(super) async fn read_container(&self, id: Vmid) -> Result<Option<Container>, ProviderError> {
-        self.on_node(id, |guest| async move {
-            let Facts { config, status } = self.facts(id, &guest.summary.node).await?;
+        self.on_node(id, |place| async move {
+            let Facts { config, status } = self.facts(id, &place.node).await?;
             let running = status.running(id)?;
-            let high_availability = match status.managed(&guest) {
-                true => self.high_availability(id, &status, &guest).await?,
+            let high_availability = match status.managed(&place) {
+                true => self.high_availability(id, &status, &place).await?,
                 false => None,
             };
             let processors = status.cpus.and_then(|cpus| u32::try_from(cpus).ok());
             Ok(Container {
                 id,
-                node: guest.summary.node,
+                node: place.node,
                 mark: config.mark(),
                 running,
                 hostname: config
@@ -161,7 +241,7 @@ impl Proxmox {
         &self,
         except: &BTreeSet<Vmid>,
     ) -> Result<BTreeSet<Ipv4Addr>, ProviderError> {
-        let listing = self.list().await?;
+        let listing = self.list_within(LISTED_FRESH).await?;
         self.known_addresses()
             .retain(|id, _| listing.guests.contains_key(id));
         let wanted: Vec<(Vmid, Guest)> = listing
@@ -263,7 +343,8 @@ impl Proxmox {
     }
 
     pub(super) async fn find_volumes(&self, id: Vmid) -> Result<Vec<String>, ProviderError> {
-        let listing = self.list().await?;
+        // Only the nodes and storages count here, and one that has gone meanwhile does not answer.
+        let listing = self.list_within(PLACE_FRESH).await?;
         let mut found = BTreeMap::new();
         for node in self.storage_nodes(&listing)? {
             let path = ["nodes", &node, "storage", &self.settings.storage, "content"];
@@ -282,7 +363,7 @@ impl Proxmox {
 
 impl CurrentStatus {
     /// Whether high availability manages the container, by either of the two places that tell it.
-    pub(super) fn managed(&self, guest: &Guest) -> bool {
-        self.ha.managed == Some(1) || guest.ha_state.is_some()
+    pub(super) fn managed(&self, place: &Place) -> bool {
+        self.ha.managed == Some(1) || place.ha_state.is_some()
     }
 }

@@ -110,6 +110,7 @@ impl Proxmox {
             }
             other => other?,
         };
+        self.note_change(spec.id, Some(&spec.node));
         begun(&container_name(spec.id), upid)
     }
 
@@ -117,12 +118,12 @@ impl Proxmox {
     /// owns the power state of what it manages, was told to.
     pub(super) async fn power(&self, id: Vmid, on: bool) -> Result<Option<TaskId>, ProviderError> {
         let done = self
-            .on_node(id, |guest| async move {
-                let node = guest.summary.node.as_str();
+            .on_node(id, |place| async move {
+                let node = place.node.as_str();
                 let facts = self.facts(id, node).await?;
-                if facts.status.managed(&guest) {
+                if facts.status.managed(&place) {
                     let state = if on { HaState::Started } else { HaState::Stopped };
-                    if self.request_power(id, &facts, &guest, state).await? {
+                    if self.request_power(id, &facts, &place, state).await? {
                         return Ok(None);
                     }
                 }
@@ -168,8 +169,8 @@ impl Proxmox {
         id: Vmid,
         owner: &OwnerMark,
     ) -> Result<Option<TaskId>, ProviderError> {
-        self.on_node(id, |guest| async move {
-            let node = guest.summary.node.as_str();
+        self.on_node(id, |place| async move {
+            let node = place.node.as_str();
             let config = self.config(id, node).await?;
             if let Some(word) = config.text("lock").filter(|word| STUCK_LOCKS.contains(word)) {
                 return Err(self.stuck(id, node, word).await.into());
@@ -182,7 +183,10 @@ impl Proxmox {
                 .with("purge", 1)
                 .with("destroy-unreferenced-disks", 1);
             match self.api.ask::<String>(request).await {
-                Ok(upid) => Ok(begun(&container_name(id), upid)?),
+                Ok(upid) => {
+                    self.note_change(id, None);
+                    Ok(begun(&container_name(id), upid)?)
+                }
                 Err(refused) => Err(self.explain_lock(id, node, refused).await),
             }
         })
@@ -219,9 +223,10 @@ impl Proxmox {
 
     pub(super) async fn list_snapshots(&self, id: Vmid) -> Result<Vec<Snapshot>, ProviderError> {
         let rows = self
-            .on_node(id, |guest| async move {
-                self.snapshot_rows(id, &guest.summary.node).await
-            })
+            .on_node(
+                id,
+                |place| async move { self.snapshot_rows(id, &place.node).await },
+            )
             .await?
             .ok_or_else(|| gone(id))?;
         Ok(rows.into_iter().map(SnapshotRow::into_snapshot).collect())
@@ -243,8 +248,8 @@ impl Proxmox {
     ) -> Result<TaskId, ProviderError> {
         check_snapshot_name(name)?;
         let task = self
-            .on_node(id, |guest| async move {
-                let node = guest.summary.node.as_str();
+            .on_node(id, |place| async move {
+                let node = place.node.as_str();
                 let path = ["nodes", node, "lxc", &id.to_string(), "snapshot"];
                 let request = Request::post("lxc.snapshot", container_name(id), &path)
                     .with("snapname", name)
@@ -266,8 +271,8 @@ impl Proxmox {
         name: &str,
     ) -> Result<Option<TaskId>, ProviderError> {
         let task = self
-            .on_node(id, |guest| async move {
-                let node = guest.summary.node.as_str();
+            .on_node(id, |place| async move {
+                let node = place.node.as_str();
                 let rows = self.snapshot_rows(id, node).await?;
                 if !rows.iter().any(|row| row.name == name) {
                     return Ok(None);

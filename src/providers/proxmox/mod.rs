@@ -38,6 +38,7 @@ use jiff::Timestamp;
 use secrecy::SecretString;
 
 use self::client::Api;
+use self::inventory::Changed;
 use self::rights::Rights;
 use self::wire::Listing;
 use crate::domain::{AddressPool, Gib, OwnerMark, Vmid};
@@ -111,6 +112,7 @@ pub struct Proxmox {
     listing: Coalesced<Result<Arc<Listing>, ProviderError>>,
     rights: Coalesced<Result<Arc<Rights>, ProviderError>>,
     addresses: Mutex<AddressCache>,
+    changed: Mutex<Changed>,
     /// Containers whose tags were refused at creation and are owed to them when it has ended.
     untagged: Mutex<BTreeMap<Vmid, OwnerMark>>,
     /// Containers whose tags were refused later on.
@@ -131,6 +133,7 @@ pub fn connect(settings: ProxmoxSettings, gate: Arc<Gate>) -> Result<Arc<Proxmox
         listing: Coalesced::default(),
         rights: Coalesced::default(),
         addresses: Mutex::default(),
+        changed: Mutex::default(),
         untagged: Mutex::default(),
         untaggable: Mutex::default(),
     }))

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 
 use super::classify::{Meaning, one_line};
 use super::client::Request;
+use super::inventory::LISTED_FRESH;
 use super::wire::{TaskRow, TaskStatus, tags_for};
 use super::{Proxmox, container_name};
 use crate::domain::Vmid;
@@ -110,12 +111,12 @@ impl Proxmox {
         let owed = number.and_then(|id| Some((id, self.owed_tags().remove(&id)?)));
         let Some((id, owner)) = owed else { return };
         let set = self
-            .on_node(id, |guest| {
+            .on_node(id, |place| {
                 let owner = &owner;
                 async move {
-                    let path = ["nodes", &guest.summary.node, "lxc", &id.to_string(), "config"];
+                    let path = ["nodes", &place.node, "lxc", &id.to_string(), "config"];
                     // The number may be somebody else's by now.
-                    if self.config(id, &guest.summary.node).await?.mark().as_ref() != Some(owner) {
+                    if self.config(id, &place.node).await?.mark().as_ref() != Some(owner) {
                         return Ok(());
                     }
                     let request = Request::put("lxc.set_tags", container_name(id), &path);
@@ -131,7 +132,7 @@ impl Proxmox {
 
     /// Nodes whose task lists can know about a container: where it is, or everywhere if it is nowhere.
     async fn task_nodes(&self, id: Vmid) -> Result<Vec<String>, ProviderError> {
-        let listing = self.list().await?;
+        let listing = self.list_within(LISTED_FRESH).await?;
         if let Some(guest) = listing.guests.get(&id) {
             return Ok(vec![guest.summary.node.clone()]);
         }

@@ -10,6 +10,7 @@ use serde_json::Value;
 use crate::domain::{Gib, Mib, ObjectUid, OwnerMark, Vmid};
 use crate::providers::container_host::{GuestSummary, NodeSummary, Usage};
 use crate::providers::error::{ErrorKind, ProviderError};
+use crate::providers::rows::Row;
 
 /// Tag that every container of ours has, for people.
 pub(super) const TAG: &str = "hostwright";
@@ -143,6 +144,30 @@ pub(super) struct Listing {
     pub(super) storages: Vec<StoragePlace>,
 }
 
+/// The rows that were understood, and the first that was not.
+#[derive(Debug, Default)]
+pub(super) struct Resources {
+    listing: Listing,
+    strange: Option<ProviderError>,
+}
+
+impl Row for ResourceRow {
+    type Kept = Resources;
+
+    fn keep(self, resources: &mut Resources) {
+        match self.kind.as_str() {
+            "lxc" | "qemu" => {
+                if let Err(error) = resources.listing.guest(self) {
+                    resources.strange.get_or_insert(error);
+                }
+            }
+            "node" => resources.listing.node(self),
+            "storage" => resources.listing.storage(self),
+            _ => {}
+        }
+    }
+}
+
 fn strange(what: &str) -> ProviderError {
     ProviderError::new(
         ErrorKind::Unexpected,
@@ -154,20 +179,14 @@ impl Listing {
     /// # Errors
     /// `Unexpected` for a guest without number or node, and for a list without any node: every token sees
     /// the nodes, hence such a list is not one.
-    pub(super) fn of(rows: Vec<ResourceRow>) -> Result<Self, ProviderError> {
-        let mut listing = Self::default();
-        for row in rows {
-            match row.kind.as_str() {
-                "lxc" | "qemu" => listing.guest(row)?,
-                "node" => listing.node(row),
-                "storage" => listing.storage(row),
-                _ => {}
-            }
+    pub(super) fn of(resources: Resources) -> Result<Self, ProviderError> {
+        match resources {
+            Resources {
+                strange: Some(error), ..
+            } => Err(error),
+            Resources { listing, .. } if listing.nodes.is_empty() => Err(strange("names no node")),
+            Resources { listing, .. } => Ok(listing),
         }
-        if listing.nodes.is_empty() {
-            return Err(strange("names no node"));
-        }
-        Ok(listing)
     }
 
     fn guest(&mut self, row: ResourceRow) -> Result<(), ProviderError> {

@@ -1,7 +1,6 @@
 //! Certificate and proxy host of a site, in this order: a host without a certificate would serve the site in
 //! the clear.
 
-use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use jiff::{SignedDuration, Timestamp};
@@ -13,7 +12,7 @@ use super::is_made;
 use crate::api::condition::{State, kinds, reasons};
 use crate::api::{SiteCertificate, WordPressSiteStatus};
 use crate::controllers::fact::Fact;
-use crate::domain::Fqdn;
+use crate::domain::{Fqdn, Names};
 use crate::providers::ErrorKind;
 use crate::providers::reverse_proxy::{CertificateId, ProxyHost, ProxyHostSpec, ProxySurvey};
 
@@ -54,7 +53,7 @@ pub(super) fn proxy(
         false => Served::Site,
     };
     let wanted = ProxyHostSpec {
-        domains: BTreeSet::from([host.clone()]),
+        domains: Names::from([host.clone()]),
         forward_address: IpAddr::V4(reservation.address),
         forward_port: WEB_PORT,
         certificate: Some(certificate),

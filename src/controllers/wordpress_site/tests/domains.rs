@@ -117,7 +117,7 @@ fn row(wishes: Wishes, looks: Vec<DomainLook>) -> Row {
 fn one_domain_in_each_state_of_the_world() {
     use DomainState::*;
     let wanted = ProxyHostSpec {
-        domains: BTreeSet::from([SHOP.parse().unwrap()]),
+        domains: Names::from([SHOP.parse().unwrap()]),
         ..proxy_host(1, None).spec
     };
     let held = |state| changed(free(SHOP), |l| l.before = Some(entry(SHOP, state)));

@@ -32,7 +32,7 @@ use crate::api::condition::{Finding, State, kinds, merge, reasons};
 use crate::api::{SiteProviders, SiteResources, SiteTask, TaskOperation, WordPressSite, WordPressSiteStatus};
 use crate::controllers::fact::Fact;
 use crate::controllers::runner::Next;
-use crate::domain::{AddressPool, Fqdn, Gib, Mib, OwnerMark, Vmid, VmidRange};
+use crate::domain::{AddressPool, Fqdn, Gib, Mib, Names, OwnerMark, Vmid, VmidRange};
 use crate::providers::container_host::{
     Container, HaState, HighAvailability, INITIAL_SNAPSHOT, NodeSummary, Snapshot, Survey, TaskId,
     TaskRecord, TaskState,
@@ -204,7 +204,7 @@ fn proxy_host(id: u64, mark: Option<OwnerMark>) -> ProxyHost {
         id: ProxyHostId(id),
         mark,
         spec: ProxyHostSpec {
-            domains: BTreeSet::from([host()]),
+            domains: Names::from([host()]),
             forward_address: ip(10).into(),
             forward_port: 80,
             certificate: Some(CertificateId(7)),

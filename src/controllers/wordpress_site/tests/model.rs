@@ -495,7 +495,7 @@ impl World {
                     .proxy
                     .hosts
                     .iter()
-                    .any(|host| !host.spec.domains.is_disjoint(&spec.domains))
+                    .any(|host| spec.domains.iter().any(|name| host.spec.domains.contains(name)))
                 {
                     self.violations.push("a second host".to_owned());
                     return Err(error(ErrorKind::Conflict));

@@ -78,7 +78,8 @@ impl Legacy {
             2 => {
                 // Under two names: which is its own?
                 host.id = ProxyHostId(3);
-                host.spec.domains.insert("old.sites.example.com".parse().unwrap());
+                let old = "old.sites.example.com".parse().unwrap();
+                host.spec.domains = host.spec.domains.iter().cloned().chain([old]).collect();
                 vec![host]
             }
             _ => {

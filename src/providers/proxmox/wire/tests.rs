@@ -8,7 +8,11 @@ fn config(json: Value) -> GuestConfig {
 }
 
 fn listing(json: Value) -> Result<Listing, ProviderError> {
-    Listing::of(serde_json::from_value(json).unwrap())
+    Listing::of(
+        serde_json::from_value::<crate::providers::rows::Rows<ResourceRow>>(json)
+            .unwrap()
+            .0,
+    )
 }
 
 #[test]

@@ -12,7 +12,7 @@ use super::super::{adopt, own_certificates};
 use super::MESSAGE_MAX;
 use crate::api::{DomainState, SiteDomain};
 use crate::controllers::fact::Fact;
-use crate::domain::Fqdn;
+use crate::domain::{Fqdn, Names};
 use crate::providers::reverse_proxy::{Certificate, ProxyHost, ProxyHostSpec, ProxySurvey};
 use crate::providers::{Addresses, ErrorKind, ProviderError};
 
@@ -256,7 +256,7 @@ impl Around<'_> {
     ) -> Found {
         let name = &look.name;
         let wanted = ProxyHostSpec {
-            domains: BTreeSet::from([fqdn.clone()]),
+            domains: Names::from([fqdn.clone()]),
             forward_address: IpAddr::V4(self.reservation.address),
             forward_port: WEB_PORT,
             certificate: Some(certificate.id),
