@@ -120,8 +120,7 @@ fn print(report: &Report, out: &mut impl Write) -> std::io::Result<()> {
 pub async fn find(session: &Session, only: Option<&str>) -> Result<Report, OrphansError> {
     let mut names: Vec<String> = session
         .providers
-        .state()
-        .iter()
+        .each()
         .map(|provider| provider.name_any())
         .filter(|name| only.is_none_or(|only| only == name))
         .collect();
@@ -266,8 +265,8 @@ async fn zones(session: &Session, dns: &Dns) -> Result<BTreeSet<ZoneId>, String>
         Err(error) if error.kind() == ErrorKind::Denied => Default::default(),
         Err(error) => return Err(error.message().to_owned()),
     };
-    let mut domains: BTreeSet<Fqdn> = base_domains(&session.plans.state(), &dns.name);
-    for site in session.sites.state() {
+    let mut domains: BTreeSet<Fqdn> = base_domains(session.plans.each(), &dns.name);
+    for site in session.sites.each() {
         let status = site.status.as_ref();
         let here = status
             .and_then(|status| status.providers.as_ref())
@@ -290,7 +289,7 @@ async fn zones(session: &Session, dns: &Dns) -> Result<BTreeSet<ZoneId>, String>
             ),
         }
     }
-    for object in session.zones.state() {
+    for object in session.zones.each() {
         let claimed = object.status.as_ref().and_then(|status| status.zone_id.clone());
         ids.extend(claimed.filter(|_| object.spec.provider == dns.name).map(ZoneId));
     }
@@ -353,6 +352,7 @@ async fn one(session: &Session, provider: &str, name: &str) -> Result<Entry, Orp
     // An object that was restored from a copy has another UID, and its status still names what was its own.
     if let Some(site) = session
         .sites
+        .each()
         .find(|site| is_named_by(site, provider, &entry.orphan.thing))
     {
         return Err(OrphansError::Refused(format!(

@@ -9,7 +9,6 @@ use std::sync::{Arc, Mutex};
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::ListParams;
 use kube::core::DeserializeGuard;
-use kube::runtime::reflector::{self, Store as Cache};
 use kube::runtime::watcher::Event;
 use kube::{Api, Client, Resource, ResourceExt};
 
@@ -19,7 +18,7 @@ use crate::controllers::connections::{Connections, Sources};
 use crate::controllers::dns_zone::ZoneKind;
 use crate::controllers::dns_zone::claims::Claims;
 use crate::controllers::ledger::Ledger;
-use crate::controllers::runner::{Kind, Managed, Pace, Poker, Schedule, trimmed};
+use crate::controllers::runner::{Cache, CacheWriter, Kind, Managed, Pace, Poker, Schedule, trimmed};
 use crate::controllers::wordpress_site::SiteKind;
 use crate::domain::ClusterId;
 use crate::providers::fence::{AlwaysOpen, Fence};
@@ -186,8 +185,8 @@ impl Session {
             poker: nobody(),
         };
         // Who holds what is judged by all objects, as the operator does before its first pass.
-        caches.sites.state().iter().for_each(|site| site_kind.seen(site));
-        caches.zones.state().iter().for_each(|zone| zone_kind.seen(zone));
+        caches.sites.each().for_each(|site| site_kind.seen(&site));
+        caches.zones.each().for_each(|zone| zone_kind.seen(&zone));
         Self {
             client,
             cluster,
@@ -274,13 +273,13 @@ where
     K: Managed,
     K::DynamicType: Default + Clone + Eq + Hash + Debug,
 {
-    let (cache, mut writer) = reflector::store();
-    writer.apply_watcher_event(&Event::Init);
+    let mut writer = CacheWriter::whole();
+    writer.take(&Event::Init);
     for object in objects {
-        writer.apply_watcher_event(&Event::InitApply(object));
+        writer.take(&Event::InitApply(object));
     }
-    writer.apply_watcher_event(&Event::InitDone);
-    cache
+    writer.take(&Event::InitDone);
+    writer.cache()
 }
 
 /// What the API server said, without the wrapping.

@@ -5,8 +5,9 @@
 //! never choose the same. The stored truth is in the statuses; this is their index.
 
 mod domains;
+mod queue;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -15,6 +16,7 @@ use tokio::sync::OwnedMutexGuard;
 
 use crate::domain::{Fqdn, Vmid};
 
+use self::queue::Queue;
 pub use domains::DomainNames;
 
 /// What one site holds outside.
@@ -43,22 +45,23 @@ pub struct Entry {
     pub claim: Option<Claim>,
     /// Its status has a task that creates or destroys a container on this Provider.
     pub storage_task_on: Option<String>,
+    /// Its status says that no number or address is free.
+    pub without_room: bool,
 }
 
-#[derive(Debug, Default)]
-struct Queue {
-    holders: BTreeSet<String>,
-    waiting: VecDeque<String>,
-}
+/// UID of a site; its text is there once.
+type Uid = Arc<str>;
 
 #[derive(Debug, Default)]
 struct State {
-    sites: HashMap<String, Entry>,
-    services: HashMap<String, BTreeSet<(Option<Timestamp>, String)>>,
+    sites: HashMap<Uid, Entry>,
+    /// Who wants a service id, the oldest first. Nearly always it is one.
+    services: HashMap<String, Vec<(Option<Timestamp>, Uid)>>,
     vmids: BTreeMap<String, Arc<BTreeSet<Vmid>>>,
     addresses: BTreeMap<String, Arc<BTreeSet<Ipv4Addr>>>,
-    hosts: HashMap<Fqdn, String>,
+    hosts: HashMap<Fqdn, Uid>,
     queues: BTreeMap<String, Queue>,
+    without_room: BTreeSet<String>,
     domains: domains::Index,
 }
 
@@ -91,53 +94,53 @@ impl Ledger {
     /// Takes an object from the watch. A claim made in this process is never replaced by an older one.
     pub fn enter(&self, uid: &str, entry: Entry) {
         let mut state = self.lock();
-        let known = state.sites.get(uid).and_then(|site| site.claim.clone());
+        let uid = state.known(uid);
+        let known = state.sites.get(&uid).and_then(|site| site.claim.clone());
         if known.is_none()
             && let Some(claim) = &entry.claim
         {
-            state.hold(uid, claim);
+            state.hold(&uid, claim);
         }
         // Only at the first sight, after a start: later on this process knows better than an old event.
         if let Some(provider) = entry
             .storage_task_on
             .as_ref()
-            .filter(|_| !state.sites.contains_key(uid))
+            .filter(|_| !state.sites.contains_key(&uid))
         {
-            state
-                .queues
-                .entry(provider.clone())
-                .or_default()
-                .holders
-                .insert(uid.to_owned());
+            state.queues.entry(provider.clone()).or_default().seat(&uid);
         }
-        state
-            .services
-            .entry(entry.service_id.clone())
-            .or_default()
-            .insert((entry.created_at, uid.to_owned()));
+        let wants = (entry.created_at, Arc::clone(&uid));
+        let others = state.services.entry(entry.service_id.clone());
+        let others = others.or_insert_with(|| Vec::with_capacity(1));
+        if let Err(place) = others.binary_search(&wants) {
+            others.insert(place, wants);
+        }
+        match entry.without_room {
+            true => state.without_room.insert(uid.to_string()),
+            false => state.without_room.remove(uid.as_ref()),
+        };
         let claim = known.or(entry.claim.clone());
-        state.sites.insert(uid.to_owned(), Entry { claim, ..entry });
+        state.sites.insert(uid, Entry { claim, ..entry });
     }
 
-    /// Forgets a site that is gone.
-    pub fn forget(&self, uid: &str) {
+    /// Forgets a site that is gone. Returns those whose turn has come with that.
+    pub fn forget(&self, uid: &str) -> Vec<String> {
         let mut state = self.lock();
         let Some(site) = state.sites.remove(uid) else {
-            return;
+            return Vec::new();
         };
         if let Some(claim) = &site.claim {
             state.let_go(uid, claim);
         }
+        state.without_room.remove(uid);
         if let Some(others) = state.services.get_mut(&site.service_id) {
-            others.retain(|(_, other)| other != uid);
+            others.retain(|(_, other)| other.as_ref() != uid);
             if others.is_empty() {
                 state.services.remove(&site.service_id);
             }
         }
-        for queue in state.queues.values_mut() {
-            queue.holders.remove(uid);
-            queue.waiting.retain(|other| other != uid);
-        }
+        // Both, whatever the first one says.
+        state.leave(|queue| queue.rise(uid) | queue.step_out(uid))
     }
 
     /// The other site that owns the service id, as `namespace/name`.
@@ -155,8 +158,13 @@ impl Ledger {
             .get(service_id)
             .into_iter()
             .flatten()
-            .map(|(_, uid)| uid.clone())
+            .map(|(_, uid)| uid.to_string())
             .collect()
+    }
+
+    /// UIDs of the sites that found no free number or address.
+    pub fn without_room(&self) -> BTreeSet<String> {
+        self.lock().without_room.clone()
     }
 
     /// What all sites hold on a Provider.
@@ -182,7 +190,10 @@ impl Ledger {
 
     /// Whether another site holds the name.
     pub fn host_is_taken(&self, uid: &str, host: &Fqdn) -> bool {
-        self.lock().hosts.get(host).is_some_and(|holder| holder != uid)
+        self.lock()
+            .hosts
+            .get(host)
+            .is_some_and(|holder| holder.as_ref() != uid)
     }
 
     /// Enters a reservation, replacing an earlier one of the same site. `false` when another site was faster, or
@@ -208,7 +219,8 @@ impl Ledger {
             && !state.hosts.contains_key(&claim.host);
         let held = if free { Some(claim.clone()) } else { before };
         if let Some(held) = &held {
-            state.hold(uid, held);
+            let uid = state.known(uid);
+            state.hold(&uid, held);
         }
         if let Some(site) = state.sites.get_mut(uid) {
             site.claim = held;
@@ -218,60 +230,24 @@ impl Ledger {
 
     /// Whether the site has a place or could take one now; if not it stands in the queue.
     pub fn may_enter(&self, compute: &str, places: usize, uid: &str) -> bool {
-        let mut state = self.lock();
-        let queue = state.queues.entry(compute.to_owned()).or_default();
-        let position = queue.waiting.iter().position(|other| other == uid);
-        if queue.holders.contains(uid)
-            || queue.holders.len() + position.unwrap_or(queue.waiting.len()) < places
-        {
-            return true;
-        }
-        if position.is_none() {
-            queue.waiting.push_back(uid.to_owned());
-        }
-        false
+        self.lock()
+            .at_queue(compute, uid, |queue, uid| queue.admits(places, uid))
     }
 
     /// Takes a place among those that create or destroy on a Provider; `false` puts the site into the queue.
     pub fn take_place(&self, compute: &str, places: usize, uid: &str) -> bool {
-        let mut state = self.lock();
-        let queue = state.queues.entry(compute.to_owned()).or_default();
-        if queue.holders.contains(uid) {
-            return true;
-        }
-        let ahead = queue
-            .waiting
-            .iter()
-            .position(|other| other == uid)
-            .unwrap_or(queue.waiting.len());
-        if queue.holders.len() + ahead < places {
-            queue.waiting.retain(|other| other != uid);
-            queue.holders.insert(uid.to_owned());
-            return true;
-        }
-        if !queue.waiting.iter().any(|other| other == uid) {
-            queue.waiting.push_back(uid.to_owned());
-        }
-        false
+        self.lock()
+            .at_queue(compute, uid, |queue, uid| queue.take(places, uid))
     }
 
-    /// Gives the place back. Returns those whose turn has come.
+    /// Gives the place back. Returns those whose turn has come with that.
     pub fn leave_place(&self, uid: &str) -> Vec<String> {
-        let mut state = self.lock();
-        let mut next = Vec::new();
-        for queue in state.queues.values_mut() {
-            if queue.holders.remove(uid) {
-                next.extend(queue.waiting.front().cloned());
-            }
-        }
-        next
+        self.lock().leave(|queue| queue.rise(uid))
     }
 
-    /// Steps out of every queue without having had a place.
-    pub fn leave_queue(&self, uid: &str) {
-        for queue in self.lock().queues.values_mut() {
-            queue.waiting.retain(|other| other != uid);
-        }
+    /// Steps out of every queue without having had a place. Returns those whose turn has come with that.
+    pub fn leave_queue(&self, uid: &str) -> Vec<String> {
+        self.lock().leave(|queue| queue.step_out(uid))
     }
 }
 
@@ -285,13 +261,34 @@ impl State {
             .iter()
             .find(|(_, uid)| holds(uid))
             .or_else(|| holders.first());
-        holder.map(|(_, uid)| uid.as_str())
+        holder.map(|(_, uid)| uid.as_ref())
     }
 
-    fn hold(&mut self, uid: &str, claim: &Claim) {
+    /// The UID with the text that is there already.
+    fn known(&self, uid: &str) -> Uid {
+        let known = self.sites.get_key_value(uid);
+        known.map_or_else(|| uid.into(), |(known, _)| Arc::clone(known))
+    }
+
+    fn at_queue(&mut self, compute: &str, uid: &str, ask: impl Fn(&mut Queue, &Uid) -> bool) -> bool {
+        let uid = self.known(uid);
+        ask(self.queues.entry(compute.to_owned()).or_default(), &uid)
+    }
+
+    fn leave(&mut self, gone: impl Fn(&mut Queue) -> bool) -> Vec<String> {
+        let mut in_turn = Vec::new();
+        for queue in self.queues.values_mut() {
+            if gone(queue) {
+                in_turn.extend(queue.in_turn().map(|uid| uid.to_string()));
+            }
+        }
+        in_turn
+    }
+
+    fn hold(&mut self, uid: &Uid, claim: &Claim) {
         Arc::make_mut(self.vmids.entry(claim.compute.clone()).or_default()).insert(claim.vmid);
         Arc::make_mut(self.addresses.entry(claim.compute.clone()).or_default()).insert(claim.address);
-        self.hosts.insert(claim.host.clone(), uid.to_owned());
+        self.hosts.insert(claim.host.clone(), Arc::clone(uid));
     }
 
     fn let_go(&mut self, uid: &str, claim: &Claim) {
@@ -301,7 +298,11 @@ impl State {
         if let Some(taken) = self.addresses.get_mut(&claim.compute) {
             Arc::make_mut(taken).remove(&claim.address);
         }
-        if self.hosts.get(&claim.host).is_some_and(|holder| holder == uid) {
+        if self
+            .hosts
+            .get(&claim.host)
+            .is_some_and(|holder| holder.as_ref() == uid)
+        {
             self.hosts.remove(&claim.host);
         }
     }
@@ -318,6 +319,7 @@ mod tests {
             created_at: Timestamp::from_second(second).ok(),
             claim: None,
             storage_task_on: None,
+            without_room: false,
         }
     }
 
@@ -407,7 +409,25 @@ mod tests {
         assert_eq!(ledger.leave_place("a"), ["b"]);
         assert!(!ledger.take_place("pve", 1, "c"));
         assert!(ledger.take_place("pve", 1, "b"));
-        ledger.forget("b");
+        assert_eq!(ledger.forget("b"), ["c"]);
         assert!(ledger.take_place("pve", 1, "c"));
+    }
+
+    #[test]
+    fn whoever_steps_aside_or_goes_gives_way_to_the_next() {
+        let ledger = Ledger::default();
+        for (uid, second) in [("a", 1), ("b", 2), ("c", 3), ("d", 4)] {
+            ledger.enter(uid, entry(uid, second));
+            assert_eq!(ledger.take_place("pve", 2, uid), second <= 2);
+        }
+        assert_eq!(ledger.leave_queue("d"), [""; 0], "no place became free");
+        assert!(!ledger.may_enter("pve", 2, "d"));
+        assert_eq!(ledger.leave_place("a"), ["c"]);
+        assert_eq!(ledger.leave_place("a"), [""; 0], "it had none any more");
+        // Both places are free before the first of those that wait was there.
+        assert_eq!(ledger.forget("b"), ["c", "d"]);
+        assert_eq!(ledger.leave_queue("c"), ["d"]);
+        assert!(ledger.may_enter("pve", 2, "d") && ledger.take_place("pve", 2, "d"));
+        assert!(ledger.may_enter("pve", 2, "d"), "it has a place");
     }
 }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use k8s_openapi::api::core::v1::Secret;
 use kube::core::DeserializeGuard;
-use kube::runtime::reflector::{self, Store as Cache};
+use kube::runtime::reflector::ObjectRef;
 use kube::{Api, Client, ResourceExt};
 use tokio::sync::mpsc;
 
@@ -23,6 +23,7 @@ use super::sweeper::roll::Roll;
 use super::wordpress_site::SiteKind;
 use crate::api::condition::{is_true, kinds};
 use crate::api::{DnsZone, Plan, Provider, SiteBackup, SiteRecovery, SiteRestore, WordPressSite};
+use crate::controllers::runner::{Cache, CacheWriter};
 use crate::domain::{ClusterId, OwnerMark};
 use crate::providers::fence::Fence;
 use crate::runtime::metrics::{Kind as MetricKind, Metrics};
@@ -61,9 +62,9 @@ pub async fn run(
     shutdown: Shutdown,
 ) {
     let own = Controls::new(settings.pace);
-    let (plans, plans_writer) = reflector::store::<Plan>();
-    let (secrets, secrets_writer) = reflector::store::<Secret>();
-    let (caches, pokers) = (own.caches(plans, secrets), own.pokers());
+    let (plans_writer, secrets_writer) = (CacheWriter::whole(), CacheWriter::whole());
+    let caches = own.caches(plans_writer.cache(), secrets_writer.cache());
+    let pokers = own.pokers();
     let (site_kind, zone_kind, provider_kind) = kinds(&client, &settings, &metrics, &caches, &pokers);
     let backup_kind = backup_kind(&settings, &caches, &pokers, &site_kind);
     let restore_kind = restore_kind(&client, &settings, &metrics, &caches, &pokers, &backup_kind);
@@ -104,6 +105,7 @@ pub async fn run(
     };
     let site_changes = site_changes(
         departures(&roll),
+        Arc::clone(&scheduler),
         Arc::clone(&backup_kind),
         Arc::clone(&restore_kind),
     );
@@ -137,21 +139,18 @@ pub async fn run(
 
 /// What the controller of a kind works with.
 struct Controlled<K: Managed> {
-    cache: Cache<K>,
-    writer: reflector::store::Writer<K>,
+    cache: CacheWriter<K>,
     schedule: Arc<Schedule<K>>,
     poker: Poker<K>,
-    pokes: mpsc::UnboundedReceiver<reflector::ObjectRef<K>>,
+    pokes: mpsc::UnboundedReceiver<ObjectRef<K>>,
 }
 
 impl<K: Managed> Controlled<K> {
-    fn new(pace: Pace) -> Self {
-        let (cache, writer) = reflector::store();
+    fn new(pace: Pace, cache: CacheWriter<K>) -> Self {
         let schedule = Arc::new(Schedule::new(pace));
         let (poker, pokes) = Poker::new(Arc::clone(&schedule));
         Self {
             cache,
-            writer,
             schedule,
             poker,
             pokes,
@@ -171,21 +170,21 @@ struct Controls {
 impl Controls {
     fn new(pace: Pace) -> Self {
         Self {
-            providers: Controlled::new(pace),
-            sites: Controlled::new(pace),
-            zones: Controlled::new(pace),
-            backups: Controlled::new(pace),
-            restores: Controlled::new(pace),
+            providers: Controlled::new(pace, CacheWriter::whole()),
+            sites: Controlled::new(pace, CacheWriter::packing()),
+            zones: Controlled::new(pace, CacheWriter::packing()),
+            backups: Controlled::new(pace, CacheWriter::packing()),
+            restores: Controlled::new(pace, CacheWriter::whole()),
         }
     }
 
     fn caches(&self, plans: Cache<Plan>, secrets: Cache<Secret>) -> Caches {
         Caches {
-            providers: self.providers.cache.clone(),
-            sites: self.sites.cache.clone(),
-            zones: self.zones.cache.clone(),
-            backups: self.backups.cache.clone(),
-            restores: self.restores.cache.clone(),
+            providers: self.providers.cache.cache(),
+            sites: self.sites.cache.cache(),
+            zones: self.zones.cache.cache(),
+            backups: self.backups.cache.cache(),
+            restores: self.restores.cache.cache(),
             plans,
             secrets,
         }
@@ -235,7 +234,7 @@ impl Process {
         runner::run(
             runner_of(&self.client, kind, own.schedule, &self.metrics, &self.settings),
             api,
-            (own.cache, own.writer),
+            own.cache,
             changed,
             own.pokes,
             self.settings.concurrency,
@@ -382,8 +381,8 @@ fn scheduler(
     settings: &Settings,
     metrics: &Metrics,
     backups: &Arc<BackupKind>,
-) -> Scheduler {
-    Scheduler {
+) -> Arc<Scheduler> {
+    Arc::new(Scheduler {
         client: client.clone(),
         sites: backups.sites.clone(),
         backups: Arc::clone(backups),
@@ -391,7 +390,8 @@ fn scheduler(
         fence: Arc::clone(&settings.fence),
         // A tenth of the pause in which things outside are looked at again, which tests shorten.
         tick: settings.pace.recheck / 10,
-    }
+        scheduled: Mutex::default(),
+    })
 }
 
 fn restore_kind(
@@ -473,11 +473,13 @@ fn departures<K: Managed>(roll: &Arc<Roll>) -> impl FnMut(&K, runner::Change) + 
 /// Wakes the backups and restores of sites that changed, and looks after those of sites that are gone.
 fn site_changes(
     mut departed: impl FnMut(&WordPressSite, runner::Change) + Send,
+    scheduler: Arc<Scheduler>,
     backups: Arc<BackupKind>,
     restores: Arc<RestoreKind>,
 ) -> impl FnMut(&WordPressSite, runner::Change) + Send {
     move |site: &WordPressSite, change| {
         departed(site, change);
+        scheduler.note(site, change);
         let key = (site.namespace().unwrap_or_default(), site.name_any());
         match change {
             // Its snapshots went with the container that was lost.
@@ -525,7 +527,7 @@ fn runner_of<K: Kind>(
     Arc::new(Runner::new(kind, store, schedule, events, metrics.clone()))
 }
 
-type Installing = Arc<Mutex<HashMap<String, reflector::ObjectRef<WordPressSite>>>>;
+type Installing = Arc<Mutex<HashMap<String, ObjectRef<WordPressSite>>>>;
 
 fn install_wake(installing: &Installing, poker: Poker<WordPressSite>) -> InstallWake {
     let installing = Arc::clone(installing);

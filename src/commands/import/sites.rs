@@ -100,7 +100,7 @@ fn failed(provider: &str, error: &ProviderError) -> ImportError {
 /// The Plans that run sites at the Provider, or the one that was asked for.
 fn candidates(session: &Session, options: &ImportSitesOptions) -> Result<Vec<Candidate>, ImportError> {
     let mut candidates = Vec::new();
-    for plan in session.plans.state() {
+    for plan in session.plans.each() {
         let name = plan.name_any();
         let Some(wordpress) = plan.spec.wordpress.clone() else {
             continue;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::api::{Patch, PatchParams, ValidationDirective};
-use kube::runtime::reflector::{ObjectRef, Store as Cache};
+use kube::runtime::reflector::ObjectRef;
 use kube::{Api, Resource};
 use serde_json::{Map, Value, json};
 
@@ -17,7 +17,7 @@ use crate::api::GROUP;
 use crate::api::condition::reasons;
 use crate::commands::session::words;
 use crate::config::PlanOptions;
-use crate::controllers::runner::{Managed, merge_patch, trimmed};
+use crate::controllers::runner::{Cache, Managed, merge_patch, trimmed};
 
 /// Field manager of the dry run. Nothing is stored under it.
 const MANAGER: &str = "hostwright-plan";

@@ -57,12 +57,12 @@ pub async fn plan(options: &PlanOptions) -> Result<ExitCode, PlanError> {
         true => {
             let within = options.namespace.as_ref().map(ToString::to_string);
             let served = |object: &dyn Fn() -> Option<String>| within.is_none() || object() == within;
-            let sites = session.sites.state();
-            let sites = sites.into_iter().filter(|site| served(&|| site.namespace()));
+            let sites = session.sites.each();
+            let sites = sites.filter(|site| served(&|| site.namespace()));
             let sites = present(sites.collect());
             answer.add(tell(session.site_kind.as_ref(), sites, options.pass_deadline).await);
-            let zones = session.zones.state();
-            let zones = zones.into_iter().filter(|zone| served(&|| zone.namespace()));
+            let zones = session.zones.each();
+            let zones = zones.filter(|zone| served(&|| zone.namespace()));
             let zones = present(zones.collect());
             answer.add(tell(session.zone_kind.as_ref(), zones, options.pass_deadline).await);
         }

@@ -11,11 +11,12 @@ use std::time::{Duration, Instant};
 use jiff::tz::TimeZone;
 use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
-use kube::runtime::reflector::{ObjectRef, Store as Cache};
+use kube::runtime::reflector::ObjectRef;
 
 use super::shared_read::SharedRead;
 use crate::api::condition::reasons;
 use crate::api::{Provider, StartOfAuthority, ZoneDefaults};
+use crate::controllers::runner::Cache;
 use crate::domain::dns::RecordName;
 use crate::domain::{AddressPool, Fqdn, OwnerMark, VmidRange};
 use crate::providers::container_host::Survey;
@@ -465,7 +466,9 @@ impl Dns {
     pub async fn read_records(&self, zone: &ZoneId) -> Result<RecordIndex, ProviderError> {
         let mut index = RecordIndex::new();
         for record in self.dns.records(zone).await? {
-            index.entry(record.spec.name.clone()).or_default().push(record);
+            // Most names have one record, and a list begins with room for four.
+            let records = index.entry(record.spec.name.clone());
+            records.or_insert_with(|| Vec::with_capacity(1)).push(record);
         }
         Ok(index)
     }

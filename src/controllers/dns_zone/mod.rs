@@ -26,11 +26,11 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::ResourceExt;
-use kube::runtime::reflector::Store as Cache;
 
 use super::connections::Connections;
 use super::runner::{Acted, Kind, Outcome, Plan, Poker, Subject};
 use crate::api::{DnsZone, DnsZoneStatus, Plan as PlanObject};
+use crate::controllers::runner::Cache;
 use crate::domain::ClusterId;
 use crate::domain::dns::zone_name;
 use crate::providers::ProviderError;
@@ -154,12 +154,7 @@ impl Kind for ZoneKind {
 
 impl ZoneKind {
     fn poke_all(&self, uids: impl Iterator<Item = String>) {
-        let uids: std::collections::BTreeSet<String> = uids.collect();
-        if !uids.is_empty() {
-            self.poker.poke_where(&self.zones, |zone| {
-                zone.uid().is_some_and(|uid| uids.contains(&uid))
-            });
-        }
+        self.poker.poke_uids(&self.zones, &uids.collect());
     }
 }
 

@@ -178,7 +178,7 @@ impl super::State {
         let host = self
             .hosts
             .get(name)
-            .map(String::as_str)
+            .map(AsRef::as_ref)
             .filter(|holder| *holder != uid);
         let rival = host.or_else(|| self.domains.rival(uid, name))?;
         let known = self.sites.get(rival).map(|site| site.title.clone());
@@ -215,6 +215,7 @@ mod tests {
                 created_at: at(second),
                 claim: None,
                 storage_task_on: None,
+                without_room: false,
             };
             ledger.enter(uid, entry);
         }

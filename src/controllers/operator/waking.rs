@@ -3,13 +3,14 @@
 use std::collections::HashMap;
 
 use k8s_openapi::api::core::v1::Secret;
-use kube::runtime::reflector::{self, Store as Cache};
+use kube::runtime::reflector::ObjectRef;
 use kube::runtime::watcher;
 use kube::{Api, Client, ResourceExt};
 
 use super::{Caches, Pokers};
 use crate::api::{DnsZone, Plan, Provider, SiteBackup, SiteRestore, WordPressSite};
 use crate::controllers::runner;
+use crate::controllers::runner::{Cache, CacheWriter};
 use crate::controllers::{site_backup, site_restore};
 
 /// Who is woken by Plans, Secrets and Providers.
@@ -41,8 +42,8 @@ pub(super) async fn wake_others(
     client: Client,
     namespace: String,
     wakers: Wakers,
-    plans: reflector::store::Writer<Plan>,
-    secrets: reflector::store::Writer<Secret>,
+    plans: CacheWriter<Plan>,
+    secrets: CacheWriter<Secret>,
 ) {
     let Wakers {
         sites,
@@ -52,7 +53,7 @@ pub(super) async fn wake_others(
         providers,
         pokers,
     } = wakers;
-    let known_plans = plans.as_reader();
+    let known_plans = plans.cache();
     let plan_watch = runner::secondary(
         Api::all(client.clone()),
         "Plan",
@@ -81,8 +82,7 @@ pub(super) async fn wake_others(
         move |secret: &Secret, _| {
             let name = secret.name_any();
             let users: Vec<String> = providers
-                .state()
-                .iter()
+                .each()
                 .filter(|p| p.spec.credentials.secret_name == name)
                 .map(|p| p.name_any())
                 .collect();
@@ -129,8 +129,7 @@ impl Pokers {
         self.sites.poke_where(sites, |site| needs_any(site, plans, names));
         // PROXYSRV stands for the address of a proxy that the zone's own Provider names.
         let through: Vec<String> = providers
-            .state()
-            .iter()
+            .each()
             .filter(|provider| {
                 provider
                     .spec
@@ -186,11 +185,9 @@ pub(super) fn backup_waker(
         if !counts && change == runner::Change::Stored {
             return;
         }
-        let (name, namespace) = (&backup.spec.site, backup.namespace());
-        let site = sites.find(|site| site.name_any() == *name && site.namespace() == namespace);
-        if let Some(site) = site {
+        if let Some(site) = site_backup::resolve::site_of(&sites, &site_backup::key_of(backup)) {
             poker.poke(
-                &reflector::ObjectRef::from_obj(site.as_ref()),
+                &ObjectRef::from_obj(site.as_ref()),
                 &site.uid().unwrap_or_default(),
             );
         }
@@ -203,7 +200,7 @@ fn needs_any(site: &WordPressSite, plans: &Cache<Plan>, names: &[String]) -> boo
         let used = [&used.compute, &used.proxy, &used.dns];
         return used.into_iter().any(|name| names.contains(name));
     }
-    let plan = plans.get(&reflector::ObjectRef::new(&site.spec.plan));
+    let plan = plans.get(&ObjectRef::new(&site.spec.plan));
     plan.and_then(|plan| plan.spec.wordpress.clone())
         .is_some_and(|plan| {
             [&plan.compute, &plan.proxy, &plan.dns]

@@ -94,6 +94,8 @@ pub enum Next {
     Closer,
     /// A task is under way: come back soon, later and later.
     Poll,
+    /// Waits for its turn, and is woken when that has come: come back all the same, less and less often.
+    Turn,
     /// Something failed: come back later and later, not before the given time.
     Retry {
         /// What the back-end asked for.

@@ -1,6 +1,7 @@
 //! The only place that knows how Kubernetes drives a controller: gate, rounds of observe, plan, act and report,
 //! and when to come back. It knows nothing of any kind.
 
+mod cache;
 mod events;
 mod kind;
 mod patch;
@@ -25,6 +26,7 @@ use crate::api::{FINALIZER, RECONCILE_AT_ANNOTATION, condition};
 use crate::providers::{ErrorKind, ProviderError};
 use crate::runtime::metrics::{Metrics, PassResult};
 
+pub use cache::{Cache, CacheWriter, Kept};
 pub use events::Events;
 pub use kind::{Acted, Kind, Managed, Next, Outcome, Plan, Subject};
 pub use patch::merge_patch;
@@ -163,7 +165,7 @@ impl<K: Kind> Runner<K> {
             let in_memory = Next::Again { persist: false };
             let waits = next == in_memory
                 || matches!(next, Next::Closer | Next::Released { announce: false })
-                || (next == Next::Poll && self.may_wait(subject));
+                || (matches!(next, Next::Poll | Next::Turn) && self.may_wait(subject));
             if !waits && let Some(instead) = self.stored(subject).await {
                 return instead;
             }
@@ -345,7 +347,7 @@ impl End {
             _ if self.late => PassResult::Deadline,
             Next::Settled if self.stuck => PassResult::Stalled,
             Next::Settled | Next::Recheck | Next::After(_) | Next::Released { .. } => PassResult::Steady,
-            Next::Poll | Next::Again { .. } | Next::Closer => PassResult::Progressing,
+            Next::Poll | Next::Turn | Next::Again { .. } | Next::Closer => PassResult::Progressing,
             Next::Retry { .. } => PassResult::Failed,
         }
     }

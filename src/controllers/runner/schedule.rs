@@ -8,6 +8,10 @@ use kube::ResourceExt;
 
 use super::kind::{Managed, Next};
 
+/// Whoever waits for a turn comes back first after this part of the longest pause. It is woken anyway; with thousands that
+/// wait, their looks must not crowd out those whose turn it is.
+const TURN_LOOKS: u32 = 10;
+
 /// Times between passes.
 #[derive(Debug, Clone, Copy)]
 pub struct Pace {
@@ -62,8 +66,16 @@ struct Entry<K> {
     failures: u32,
     generation: Option<i64>,
     annotations: Option<String>,
-    /// Our last write, until the watch has caught up with it.
-    written: Option<Arc<K>>,
+    written: Option<Written<K>>,
+}
+
+/// Our last write of an object.
+#[derive(Debug)]
+struct Written<K> {
+    /// By which its echo is recognised.
+    version: Option<String>,
+    /// What was written, until the watch has shown it: then the cache has it, packed.
+    unseen: Option<Arc<K>>,
 }
 
 impl<K> Default for Entry<K> {
@@ -128,8 +140,13 @@ impl<K: Managed> Schedule<K> {
     pub fn notice(&self, object: &K) {
         let mut entries = self.lock();
         let entry = entries.entry(object.uid().unwrap_or_default()).or_default();
-        let ours = entry.written.as_ref().is_some_and(|written| {
-            written.resource_version() == object.resource_version() || is_newer(written.as_ref(), object)
+        let version = object.resource_version();
+        let ours = entry.written.as_mut().is_some_and(|written| {
+            let early = is_newer(written.version.as_deref(), version.as_deref());
+            if !early {
+                written.unseen = None;
+            }
+            early || written.version == version
         });
         if !ours {
             entry.due = Instant::now();
@@ -162,17 +179,15 @@ impl<K: Managed> Schedule<K> {
     pub fn turn(&self, cached: Arc<K>, asked: Option<&str>) -> Turn<K> {
         let mut entries = self.lock();
         let entry = entries.entry(cached.uid().unwrap_or_default()).or_default();
-        let object = match entry.written.take() {
-            Some(written) if is_newer(written.as_ref(), cached.as_ref()) => {
-                entry.written = Some(Arc::clone(&written));
-                written
-            }
-            Some(written) if written.resource_version() == cached.resource_version() => {
-                // Keep it: an echo is recognised by it, and it shares the allocation with nobody else.
-                entry.written = Some(Arc::clone(&cached));
-                cached
-            }
+        let version = cached.resource_version();
+        let object = match &entry.written {
+            Some(Written {
+                version: newer,
+                unseen: Some(unseen),
+            }) if is_newer(newer.as_deref(), version.as_deref()) => Arc::clone(unseen),
+            Some(written) if written.version == version => cached,
             _ => {
+                entry.written = None;
                 entry.due = Instant::now();
                 cached
             }
@@ -197,10 +212,11 @@ impl<K: Managed> Schedule<K> {
     /// Remembers our own write.
     pub fn wrote(&self, object: &Arc<K>) {
         let mut entries = self.lock();
-        entries
-            .entry(object.uid().unwrap_or_default())
-            .or_default()
-            .written = Some(Arc::clone(object));
+        let entry = entries.entry(object.uid().unwrap_or_default()).or_default();
+        entry.written = Some(Written {
+            version: object.resource_version(),
+            unseen: Some(Arc::clone(object)),
+        });
     }
 
     /// Decides when the object is due again.
@@ -213,6 +229,11 @@ impl<K: Managed> Schedule<K> {
                 // fails again must be begun less and less often.
                 entry.polls = entry.polls.saturating_add(1);
                 growing(self.pace.poll_min, self.pace.poll_max, entry.polls)
+            }
+            Next::Turn => {
+                entry.polls = entry.polls.saturating_add(1);
+                let longest = self.pace.until_recheck();
+                growing(longest / TURN_LOOKS, longest, entry.polls)
             }
             Next::Retry { at_least } => {
                 entry.failures = entry.failures.saturating_add(1);
@@ -253,14 +274,10 @@ impl<K: Managed> Schedule<K> {
     }
 }
 
-/// Whether `a` is newer than `b`. Resource versions of one server are growing numbers; where they are not, the
+/// Whether version `a` is newer than `b`. Resource versions of one server are growing numbers; where they are not, the
 /// watch is believed.
-fn is_newer<K: Managed>(a: &K, b: &K) -> bool {
-    let number = |object: &K| {
-        object
-            .resource_version()
-            .and_then(|version| version.parse::<u64>().ok())
-    };
+fn is_newer(a: Option<&str>, b: Option<&str>) -> bool {
+    let number = |version: Option<&str>| version.and_then(|version| version.parse::<u64>().ok());
     matches!((number(a), number(b)), (Some(a), Some(b)) if a > b)
 }
 
@@ -310,6 +327,31 @@ mod tests {
         assert_eq!(schedule.due(), 1);
         schedule.forget("1");
         assert_eq!(schedule.due(), 0);
+    }
+
+    #[test]
+    fn our_own_write_stands_in_for_the_cache_until_the_watch_has_shown_it() {
+        let schedule = Schedule::<Plan>::new(Pace::default());
+        schedule.notice(&object("1"));
+        let seen = |cached: &str| match schedule.turn(object(cached), None) {
+            Turn::Pass { object, .. } => object.resource_version(),
+            Turn::Echo(_) => None,
+        };
+        schedule.turn(object("1"), None);
+        schedule.wrote(&object("3"));
+        schedule.next("1", Next::Again { persist: true });
+        assert_eq!(seen("1").as_deref(), Some("3"));
+        schedule.notice(&object("2"));
+        assert_eq!(seen("2").as_deref(), Some("3"), "an earlier write of ours");
+        schedule.notice(&object("3"));
+        let held = schedule.lock().values().any(|entry| {
+            let written = entry.written.as_ref();
+            written.is_some_and(|written| written.unseen.is_some())
+        });
+        assert!(!held, "the cache has it");
+        schedule.next("1", Next::Settled);
+        assert_eq!(seen("3"), None, "the echo");
+        assert_eq!(seen("4").as_deref(), Some("4"), "somebody else's change");
     }
 
     #[test]

@@ -1,20 +1,21 @@
 //! Watches: the primary one with its cache, and secondary ones that wake objects.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::future::Future;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::{Stream, StreamExt, TryStreamExt};
 use kube::core::DeserializeGuard;
-use kube::runtime::controller::Config;
-use kube::runtime::reflector::{self, ObjectRef, Store as Cache};
+use kube::runtime::controller::{Action, Config};
+use kube::runtime::reflector::ObjectRef;
 use kube::runtime::watcher::{self, Event};
 use kube::runtime::{Controller, WatchStreamExt};
 use kube::{Api, ResourceExt};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
+use super::cache::{Cache, CacheWriter, Kept, kept_ref};
 use super::kind::{Kind, Managed};
 use super::schedule::Schedule;
 use super::{Runner, trimmed};
@@ -30,13 +31,10 @@ const FILLED_LOOK: Duration = Duration::from_millis(20);
 ///
 /// `Store::wait_until_ready` wakes only whoever asked last. Of the many passes that wait for one cache after a start, all
 /// others would sleep until their deadline, so that everybody looks again by himself.
-pub async fn filled<K>(cache: &Cache<K>)
-where
-    K: reflector::Lookup + Clone + 'static,
-    K::DynamicType: Eq + std::hash::Hash + Clone,
-{
+pub async fn filled<K: Managed>(cache: &Cache<K>) {
+    let store = cache.store();
     loop {
-        match timeout(FILLED_LOOK, cache.wait_until_ready()).await {
+        match timeout(FILLED_LOOK, store.wait_until_ready()).await {
             Ok(Ok(())) => return,
             Ok(Err(_)) => std::future::pending().await,
             Err(_) => {}
@@ -81,9 +79,21 @@ impl<K: Managed> Poker<K> {
         let _ = self.queue.send(object.clone());
     }
 
+    /// Asks for a pass of the cached objects with these UIDs.
+    pub fn poke_uids(&self, cache: &Cache<K>, uids: &BTreeSet<String>) {
+        if uids.is_empty() {
+            return;
+        }
+        for kept in cache.names() {
+            if uids.contains(kept.uid()) {
+                self.poke(&kept.name(), kept.uid());
+            }
+        }
+    }
+
     /// Asks for a pass of every cached object that matches.
     pub fn poke_where(&self, cache: &Cache<K>, matches: impl Fn(&K) -> bool) {
-        for object in cache.state().iter().filter(|object| matches(object)) {
+        for object in cache.each().filter(|object| matches(object)) {
             self.poke(
                 &ObjectRef::from_obj(object.as_ref()),
                 &object.uid().unwrap_or_default(),
@@ -101,42 +111,44 @@ pub enum Change {
     Gone,
 }
 
-/// Turns the events of a watch into changes that are told when the cache has them. A list that is begun anew
-/// replaces the cache only at its end, and what has vanished meanwhile is told as gone.
+/// Turns the events of a watch into changes that are told when the cache has them: whoever looks into the cache for one
+/// that a list names before the list is complete finds what it was before, or nothing, and nobody would tell it again.
+/// A list that is begun anew replaces the cache only at its end, and what has vanished meanwhile is told as gone.
 struct Changes<K: Managed> {
     cache: Cache<K>,
-    before: HashMap<ObjectRef<K>, Arc<K>>,
+    writer: CacheWriter<K>,
+    before: HashMap<ObjectRef<Kept<K>>, Arc<Kept<K>>>,
     /// Names only: a copy of every object would be as large as the cache itself.
     listed: Vec<ObjectRef<K>>,
 }
 
 impl<K: Managed> Changes<K> {
-    fn new(cache: Cache<K>) -> Self {
+    fn new(writer: CacheWriter<K>) -> Self {
         Self {
-            cache,
+            cache: writer.cache(),
+            writer,
             before: HashMap::new(),
             listed: Vec::new(),
         }
     }
 
-    /// Called with the event before the cache takes it, and once it has.
-    fn before_cache(&mut self, event: &Event<K>) {
+    /// Puts the event into the cache and tells what is new. Returns the objects that have something new.
+    fn take(&mut self, event: Event<K>, mut tell: impl FnMut(&K, Change)) -> Vec<Arc<Kept<K>>> {
         if matches!(event, Event::Init) {
-            let known = self.cache.state();
+            let known = self.cache.names().into_iter();
             self.before = known
-                .into_iter()
-                .map(|object| (ObjectRef::from_obj(object.as_ref()), object))
+                .map(|kept| (ObjectRef::from_obj(kept.as_ref()), kept))
                 .collect();
             self.listed.clear();
         }
-    }
-
-    /// Returns the objects that have something new.
-    fn after_cache(&mut self, event: Event<K>, mut tell: impl FnMut(&K, Change)) -> Vec<Arc<K>> {
+        self.writer.take(&event);
         match event {
             Event::Apply(object) => {
                 tell(&object, Change::Stored);
-                vec![Arc::new(object)]
+                self.cache
+                    .kept(&ObjectRef::from_obj(&object))
+                    .into_iter()
+                    .collect()
             }
             Event::Delete(object) => {
                 tell(&object, Change::Gone);
@@ -147,43 +159,43 @@ impl<K: Managed> Changes<K> {
                 self.listed.push(ObjectRef::from_obj(&object));
                 Vec::new()
             }
-            Event::InitDone => {
-                let mut vanished = std::mem::take(&mut self.before);
-                let names = std::mem::take(&mut self.listed);
-                // The cache has the whole list by now.
-                let listed: Vec<Arc<K>> = names.iter().filter_map(|name| self.cache.get(name)).collect();
-                for object in &listed {
-                    if let Some(known) = vanished.remove(&ObjectRef::from_obj(object.as_ref()))
-                        && known.uid() != object.uid()
-                    {
-                        tell(&known, Change::Gone);
-                    }
-                    tell(object, Change::Stored);
-                }
-                for object in vanished.values() {
-                    tell(object, Change::Gone);
-                }
-                listed
+            Event::InitDone => self.list_is_complete(tell),
+        }
+    }
+
+    fn list_is_complete(&mut self, mut tell: impl FnMut(&K, Change)) -> Vec<Arc<Kept<K>>> {
+        let mut vanished = std::mem::take(&mut self.before);
+        let names = std::mem::take(&mut self.listed);
+        let listed: Vec<_> = names.iter().filter_map(|name| self.cache.kept(name)).collect();
+        for kept in &listed {
+            if let Some(known) = vanished.remove(&ObjectRef::from_obj(kept.as_ref()))
+                && known.uid() != kept.uid()
+                && let Some(known) = known.open()
+            {
+                tell(&known, Change::Gone);
+            }
+            if let Some(object) = kept.open() {
+                tell(&object, Change::Stored);
             }
         }
+        for known in vanished.values().filter_map(|known| known.open()) {
+            tell(&known, Change::Gone);
+        }
+        listed
     }
 }
 
-/// Objects that a watch shows, each when the cache has it: whoever looks into the cache for one that a list names
-/// before the list is complete finds what it was before, or nothing, and nobody would tell it again.
+/// Objects that a watch shows, each when the cache has it.
 fn shown<K: Managed>(
     events: impl Stream<Item = Result<Event<K>, watcher::Error>> + Send,
-    writer: reflector::store::Writer<K>,
+    writer: CacheWriter<K>,
     mut tell: impl FnMut(&K, Change) + Send,
-) -> impl Stream<Item = Result<K, watcher::Error>> + Send {
-    let changes = Arc::new(Mutex::new(Changes::new(writer.as_reader())));
-    let earlier = Arc::clone(&changes);
+) -> impl Stream<Item = Result<Kept<K>, watcher::Error>> + Send {
+    let mut changes = Changes::new(writer);
     events
-        .inspect_ok(move |event| locked(&earlier).before_cache(event))
-        .reflect(writer)
         .map_ok(move |event| {
-            let news = locked(&changes).after_cache(event, &mut tell);
-            futures::stream::iter(news.into_iter().map(|object| Ok(Arc::unwrap_or_clone(object))))
+            let news = changes.take(event, &mut tell);
+            futures::stream::iter(news.into_iter().map(|kept| Ok(Arc::unwrap_or_clone(kept))))
         })
         .try_flatten()
 }
@@ -192,7 +204,7 @@ fn shown<K: Managed>(
 pub async fn run<K: Kind>(
     runner: Arc<Runner<K>>,
     api: Api<DeserializeGuard<K::Object>>,
-    cache: (Cache<K::Object>, reflector::store::Writer<K::Object>),
+    cache: CacheWriter<K::Object>,
     mut changed: impl FnMut(&K::Object, Change) + Send + 'static,
     pokes: mpsc::UnboundedReceiver<ObjectRef<K::Object>>,
     concurrency: u16,
@@ -200,7 +212,7 @@ pub async fn run<K: Kind>(
 ) where
     K::Object: Send,
 {
-    let (reader, writer) = cache;
+    let reader = cache.cache().store();
     let kind = Arc::clone(&runner.kind);
     let schedule = Arc::clone(&runner.schedule);
     let tell = move |object: &K::Object, change: Change| {
@@ -217,9 +229,9 @@ pub async fn run<K: Kind>(
         changed(object, change);
     };
     let events = guarded::<K::Object>(api, K::KIND.label(), watcher::Config::default());
-    let objects = shown(events, writer, tell);
+    let objects = shown(events, cache, tell);
     let pokes = futures::stream::unfold(pokes, |mut pokes| async move {
-        pokes.recv().await.map(|poke| (poke, pokes))
+        pokes.recv().await.map(|poke| (kept_ref(&poke), pokes))
     });
     let concurrency = Config::default().concurrency(concurrency);
     Controller::for_stream(objects, reader)
@@ -227,7 +239,12 @@ pub async fn run<K: Kind>(
         .reconcile_on(pokes)
         .graceful_shutdown_on(stop)
         .run(
-            |object, runner: Arc<Runner<K>>| async move { runner.reconcile(object).await },
+            |kept: Arc<Kept<K::Object>>, runner: Arc<Runner<K>>| async move {
+                match kept.open() {
+                    Some(object) => runner.reconcile(object).await,
+                    None => Ok(Action::await_change()),
+                }
+            },
             |_, never, _| match *never {},
             runner,
         )
@@ -235,16 +252,12 @@ pub async fn run<K: Kind>(
         .await;
 }
 
-fn locked<K: Managed>(changes: &Mutex<Changes<K>>) -> MutexGuard<'_, Changes<K>> {
-    changes.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 /// Watches another kind into a cache and calls `changed` for every change, once the cache has it.
 pub async fn secondary<K>(
     api: Api<DeserializeGuard<K>>,
     name: &'static str,
     config: watcher::Config,
-    writer: reflector::store::Writer<K>,
+    writer: CacheWriter<K>,
     changed: impl FnMut(&K, Change) + Send,
 ) where
     K: Managed,
@@ -318,8 +331,9 @@ mod tests {
             Event::InitDone,
             Event::Delete(plan("b", "5")),
         ];
-        let (cache, writer) = reflector::store::<Plan>();
-        let told = Mutex::new(Vec::new());
+        let writer = CacheWriter::<Plan>::packing();
+        let cache = writer.cache();
+        let told = std::sync::Mutex::new(Vec::new());
         let note = |plan: &Plan, change| {
             let version = plan.resource_version().unwrap_or_default();
             told.lock().unwrap().push((plan.name_any(), version, change));
@@ -329,6 +343,7 @@ mod tests {
         let mut seen = Vec::new();
         while let Some(object) = stream.next().await {
             let object = object.unwrap();
+            let object = object.open().unwrap();
             let cached = cache.get(&ObjectRef::from_obj(&object)).unwrap();
             assert_eq!(cached.resource_version(), object.resource_version());
             seen.push((object.name_any(), object.resource_version().unwrap()));
@@ -353,7 +368,8 @@ mod tests {
     }
     #[tokio::test]
     async fn everybody_who_waits_for_a_cache_hears_that_it_is_filled() {
-        let (cache, mut writer) = reflector::store::<Plan>();
+        let mut writer = CacheWriter::<Plan>::packing();
+        let cache = writer.cache();
         let mut waiting = tokio::task::JoinSet::new();
         for _ in 0..3 {
             let cache = cache.clone();
@@ -362,7 +378,7 @@ mod tests {
         // All of them wait now.
         tokio::task::yield_now().await;
         assert!(waiting.try_join_next().is_none());
-        writer.apply_watcher_event(&Event::InitDone);
+        writer.take(&Event::InitDone);
         let all = timeout(Duration::from_secs(30), waiting.join_all()).await;
         assert_eq!(all.map(|ended| ended.len()).ok(), Some(3));
     }

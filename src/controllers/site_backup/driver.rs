@@ -3,14 +3,14 @@
 //! What was made is known by the objects themselves; in memory there is only when to look again. Of the times that
 //! passed while nobody looked, only the latest counts.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
 use kube::api::{DeleteParams, PostParams, Preconditions};
-use kube::runtime::reflector::Store as Cache;
+use kube::runtime::reflector::ObjectRef;
 use kube::{Api, ResourceExt};
 
 use super::resolve::{container_of, is_made, limit};
@@ -19,7 +19,7 @@ use super::{BackupKind, site_label};
 use crate::api::{
     BackupSchedule, DeletionPolicy, SCHEDULED_LABEL, SiteBackup, SiteBackupSpec, WordPressSite, is_paused,
 };
-use crate::controllers::runner::filled;
+use crate::controllers::runner::{Cache, Change, filled};
 use crate::controllers::turns::SiteKey;
 use crate::providers::fence::{Closed, Fence, fenced};
 use crate::runtime::metrics::{Kind as MetricKind, Metrics, WriteResult, WriteVerb};
@@ -56,6 +56,8 @@ pub struct Scheduler {
     pub fence: Arc<dyn Fence>,
     /// Between two looks.
     pub tick: Duration,
+    /// Sites with a schedule, so that a look need not unpack all others.
+    pub scheduled: Mutex<HashSet<ObjectRef<WordPressSite>>>,
 }
 
 impl std::fmt::Debug for Scheduler {
@@ -65,6 +67,21 @@ impl std::fmt::Debug for Scheduler {
 }
 
 impl Scheduler {
+    /// Takes note of what the watch shows.
+    pub fn note(&self, site: &WordPressSite, change: Change) {
+        let mut scheduled = self.scheduled.lock().unwrap_or_else(PoisonError::into_inner);
+        let name = ObjectRef::from_obj(site);
+        match change == Change::Stored && site.spec.backup_schedule.is_some() {
+            true => scheduled.insert(name),
+            false => scheduled.remove(&name),
+        };
+    }
+
+    fn scheduled(&self) -> Vec<Arc<WordPressSite>> {
+        let scheduled = self.scheduled.lock().unwrap_or_else(PoisonError::into_inner);
+        scheduled.iter().filter_map(|name| self.sites.get(name)).collect()
+    }
+
     /// Looks again and again until `stop`.
     pub async fn run(&self, stop: impl Future<Output = ()> + Send) {
         let mut stop = std::pin::pin!(stop);
@@ -81,7 +98,7 @@ impl Scheduler {
 
     async fn look(&self, known: &mut HashMap<String, Known>, now: Timestamp) {
         let mut seen = HashMap::with_capacity(known.len());
-        for site in self.sites.state() {
+        for site in self.scheduled() {
             let (Some(schedule), Some(uid)) = (&site.spec.backup_schedule, site.uid()) else {
                 continue;
             };

@@ -27,7 +27,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::ResourceExt;
-use kube::runtime::reflector::{ObjectRef, Store as Cache};
+use kube::runtime::reflector::ObjectRef;
 
 use super::connections::Connections;
 use super::runner::{Acted, Kind, Outcome, Plan, Poker, Subject, filled};
@@ -37,6 +37,7 @@ use crate::api::{
     BackupPhase, Plan as PlanObject, SCHEDULED_LABEL, SITE_LABEL, SiteBackup, SiteBackupStatus, SiteRestore,
     WordPressSite, is_paused,
 };
+use crate::controllers::runner::Cache;
 use crate::domain::ClusterId;
 use crate::providers::ProviderError;
 use crate::runtime::metrics::Kind as MetricKind;

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use kube::ResourceExt;
-use kube::runtime::reflector::{ObjectRef, Store as Cache};
+use kube::runtime::reflector::ObjectRef;
 
 use super::backup::{SiteView, Terms};
 use super::{BackupKind, BackupSubject, key_of};
 use crate::api::condition::{is_true, kinds, reasons};
 use crate::api::{Phase, Plan, WordPressSite};
 use crate::controllers::connections::{Compute, Connections, Refusal};
+use crate::controllers::runner::Cache;
 use crate::controllers::site_restore;
 use crate::controllers::turns::SiteKey;
 use crate::domain::{ClusterId, OwnerMark, Vmid};

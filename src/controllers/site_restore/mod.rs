@@ -25,7 +25,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::ResourceExt;
-use kube::runtime::reflector::{ObjectRef, Store as Cache};
+use kube::runtime::reflector::ObjectRef;
 
 use super::connections::Connections;
 use super::runner::{Acted, Kind, Outcome, Plan, Poker, Subject, filled};
@@ -33,6 +33,7 @@ use super::site_backup::{BackupKind, resolve::site_of, site_label};
 use super::tasks;
 use super::turns::{SiteKey, Turns};
 use crate::api::{RestorePhase, SiteBackup, SiteRestore, SiteRestoreStatus, WordPressSite};
+use crate::controllers::runner::Cache;
 use crate::domain::ClusterId;
 use crate::providers::ProviderError;
 use crate::providers::fence::Fence;
@@ -238,7 +239,9 @@ pub fn holds<'a>(
 
 /// As [`holds`], of all restores.
 pub fn held(restores: &Cache<SiteRestore>, (namespace, site): &SiteKey) -> Option<String> {
-    let holder = restores.find(|restore| is_held_by(namespace, site, restore))?;
+    let holder = restores
+        .each()
+        .find(|restore| is_held_by(namespace, site, restore))?;
     Some(holder.name_any())
 }
 

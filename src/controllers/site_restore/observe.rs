@@ -149,7 +149,7 @@ impl RestoreKind {
             (created, restore.uid().unwrap_or_default())
         };
         let mut rivals = Rivals::default();
-        for other in self.restores.state() {
+        for other in self.restores.each() {
             let same = key_of(&other) == key_of(own) && other.uid() != own.uid();
             let phase = other.status.as_ref().and_then(|status| status.phase);
             match phase.unwrap_or(RestorePhase::Pending) {

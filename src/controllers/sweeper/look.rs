@@ -26,7 +26,7 @@ pub type Marks = BTreeMap<(Vmid, ObjectUid), Option<OwnerMark>>;
 impl Sweeper {
     /// Settled sites with a part at a Provider.
     pub(super) fn settled_sites(&self, name: &str, part: fn(&SiteProviders) -> &String) -> Vec<Site> {
-        let settled = self.roll.sites().into_iter().filter_map(|site| {
+        let settled = self.roll.sites().filter_map(|site| {
             let plan = self.plans.get(&ObjectRef::new(&site.spec.plan));
             let plan = plan.as_ref().and_then(|plan| plan.spec.wordpress.as_ref());
             let suspension = plan.map(|plan| plan.suspension).unwrap_or_default();

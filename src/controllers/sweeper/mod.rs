@@ -20,7 +20,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use kube::runtime::reflector::{ObjectRef, Store as Cache};
+use kube::runtime::reflector::ObjectRef;
 use kube::{Resource, ResourceExt};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -30,6 +30,7 @@ use super::dns_zone::ZoneKind;
 use super::provider;
 use super::runner::{Events, Poker, jittered};
 use crate::api::{DnsZone, Plan, Provider, WordPressSite, is_paused};
+use crate::controllers::runner::Cache;
 use crate::domain::{ClusterId, ObjectUid, OwnerMark, Vmid};
 use crate::runtime::metrics::{Metrics, SweepResult};
 
@@ -126,7 +127,7 @@ impl Sweeper {
     ) {
         self.roll.complete().await;
         let mut rounds = BTreeMap::new();
-        for provider in self.providers.state() {
+        for provider in self.providers.each() {
             self.attend(&mut rounds, &provider.name_any());
         }
         let mut stop = std::pin::pin!(stop);

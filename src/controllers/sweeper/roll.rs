@@ -4,11 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use kube::ResourceExt;
-use kube::runtime::reflector::{ObjectRef, Store as Cache};
+use kube::runtime::reflector::ObjectRef;
 
 use crate::api::{DnsZone, WordPressSite};
-use crate::controllers::runner::filled;
+use crate::controllers::runner::{Cache, filled};
 
 /// How long an object that is gone still owns what it left: lists are some seconds old, and what was removed last may
 /// still stand in one.
@@ -38,13 +37,13 @@ impl Roll {
     }
 
     /// All sites.
-    pub fn sites(&self) -> Vec<Arc<WordPressSite>> {
-        self.sites.state()
+    pub fn sites(&self) -> impl Iterator<Item = Arc<WordPressSite>> + use<> {
+        self.sites.each()
     }
 
     /// All zones.
-    pub fn zones(&self) -> Vec<Arc<DnsZone>> {
-        self.zones.state()
+    pub fn zones(&self) -> impl Iterator<Item = Arc<DnsZone>> + use<> {
+        self.zones.each()
     }
 
     /// One site.
@@ -66,8 +65,9 @@ impl Roll {
     /// UIDs of all objects, and of those that went a moment ago.
     pub fn uids(&self) -> BTreeSet<String> {
         // Those that went are read last: an object is in the cache until it is among them.
-        let mut uids: BTreeSet<String> = self.sites().iter().filter_map(|site| site.uid()).collect();
-        uids.extend(self.zones().iter().filter_map(|zone| zone.uid()));
+        let (sites, zones) = (self.sites.names(), self.zones.names());
+        let mut uids: BTreeSet<String> = sites.iter().map(|site| site.uid().to_owned()).collect();
+        uids.extend(zones.iter().map(|zone| zone.uid().to_owned()));
         let mut gone = self.gone.lock().unwrap_or_else(PoisonError::into_inner);
         gone.retain(|_, since| since.elapsed() < FAREWELL);
         uids.extend(gone.keys().cloned());

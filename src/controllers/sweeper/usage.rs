@@ -25,7 +25,7 @@ impl Sweeper {
     /// What every site uses whose container runs and was seen lately, by namespace and name.
     pub fn usage(&self) -> Vec<SiteSample> {
         let mut surveys = BTreeMap::new();
-        for provider in self.providers.state() {
+        for provider in self.providers.each() {
             let name = provider.name_any();
             let fresh = self
                 .connections
@@ -33,13 +33,16 @@ impl Sweeper {
                 .filter(|(begun, _)| begun.elapsed() <= lasts(provider.spec.sweep_every()));
             surveys.extend(fresh.map(|(_, survey)| (name, survey)));
         }
-        samples(&self.roll.sites(), &surveys)
+        samples(self.roll.sites(), &surveys)
     }
 }
 
 /// The samples of sites, given the last reads by name of the Provider. Pure.
-fn samples(sites: &[Arc<WordPressSite>], surveys: &BTreeMap<String, Arc<Survey>>) -> Vec<SiteSample> {
-    let mut samples: Vec<SiteSample> = sites.iter().filter_map(|site| sample(site, surveys)).collect();
+fn samples(
+    sites: impl Iterator<Item = Arc<WordPressSite>>,
+    surveys: &BTreeMap<String, Arc<Survey>>,
+) -> Vec<SiteSample> {
+    let mut samples: Vec<SiteSample> = sites.filter_map(|site| sample(&site, surveys)).collect();
     samples.sort_by(|a, b| (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name)));
     samples
 }
@@ -111,7 +114,7 @@ mod tests {
     #[test]
     fn a_site_is_told_of_by_what_its_own_container_uses() {
         let sites = [site("bakery")];
-        let told = samples(&sites, &seen(|_| {}));
+        let told = samples(sites.iter().cloned(), &seen(|_| {}));
         assert_eq!(
             told,
             [SiteSample {
@@ -131,9 +134,13 @@ mod tests {
             |guest: &mut GuestSummary| guest.owner_hint = Some(OTHER.parse().unwrap()),
             |guest: &mut GuestSummary| guest.is_container = false,
         ] {
-            assert_eq!(samples(&sites, &seen(change)), []);
+            assert_eq!(samples(sites.iter().cloned(), &seen(change)), []);
         }
-        assert_eq!(samples(&sites, &BTreeMap::new()), [], "nobody has looked lately");
-        assert_eq!(samples(&[], &seen(|_| {})), [], "the site is gone");
+        assert_eq!(
+            samples(sites.iter().cloned(), &BTreeMap::new()),
+            [],
+            "nobody has looked lately"
+        );
+        assert_eq!(samples(std::iter::empty(), &seen(|_| {})), [], "the site is gone");
     }
 }

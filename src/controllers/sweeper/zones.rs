@@ -102,7 +102,7 @@ impl Sweeper {
 
     fn basis(&self, dns: &Dns) -> Basis {
         let uids = self.roll.uids();
-        let zones = self.roll.zones().into_iter();
+        let zones = self.roll.zones();
         let zones = zones.filter(|zone| zone.spec.provider == dns.name).collect();
         // Only records that carry a mark can be a site's.
         let sites = match dns.dns.abilities().marks {
@@ -114,7 +114,7 @@ impl Sweeper {
             .map(|(_, settled)| settled.base_domain.clone())
             .collect();
         if dns.dns.abilities().marks {
-            domains.extend(base_domains(&self.plans.state(), &dns.name));
+            domains.extend(base_domains(self.plans.each(), &dns.name));
         }
         Basis {
             zones,
@@ -336,10 +336,10 @@ impl Reading {
 }
 
 /// Domains below which Plans put the names of sites at a DNS host.
-pub fn base_domains(plans: &[Arc<crate::api::Plan>], provider: &str) -> BTreeSet<Fqdn> {
+pub fn base_domains(plans: impl Iterator<Item = Arc<crate::api::Plan>>, provider: &str) -> BTreeSet<Fqdn> {
     let of = |plan: &Arc<crate::api::Plan>| {
         let plan = plan.spec.wordpress.as_ref()?;
         (plan.dns == provider).then(|| plan.base_domain.parse().ok())?
     };
-    plans.iter().filter_map(of).collect()
+    plans.filter_map(|plan| of(&plan)).collect()
 }

@@ -297,7 +297,7 @@ impl SiteKind {
 
     /// The domain for sites' own names that a name lies in, in words.
     fn base_domain_over(&self, terms: &Terms, name: &Fqdn) -> Option<String> {
-        let of_plans = self.plans.state().into_iter().filter_map(|plan| {
+        let of_plans = self.plans.each().filter_map(|plan| {
             let plan = plan.spec.wordpress.as_ref()?;
             plan.base_domain.parse::<Fqdn>().ok()
         });

@@ -29,7 +29,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::ResourceExt;
-use kube::runtime::reflector::{ObjectRef, Store as Cache};
+use kube::runtime::reflector::ObjectRef;
 
 use super::connections::Connections;
 use super::ledger::{Claim, Entry, Ledger};
@@ -37,6 +37,7 @@ use super::runner::{Acted, Kind, Outcome, Plan, Poker, Subject};
 use super::tasks;
 use crate::api::condition::{kinds, reasons};
 use crate::api::{Plan as PlanObject, SiteRestore, TaskOperation, WordPressSite, WordPressSiteStatus};
+use crate::controllers::runner::Cache;
 use crate::controllers::site_backup::shelf::Shelf;
 use crate::domain::ClusterId;
 use crate::providers::ProviderError;
@@ -183,7 +184,7 @@ impl Kind for SiteKind {
         let waiting = self
             .ledger
             .enter_domains(&uid, created_at, domains::names_of(site));
-        waiting.iter().for_each(|other| self.poke(other));
+        self.poke_uids(waiting);
     }
 
     fn after(&self, subject: &SiteSubject) {
@@ -194,7 +195,7 @@ impl Kind for SiteKind {
             .iter()
             .any(|condition| condition.reason == reasons::QUEUED);
         if !waits || subject.is_paused() {
-            self.ledger.leave_queue(&subject.uid());
+            self.poke_uids(self.ledger.leave_queue(&subject.uid()));
         }
         // Nobody looks at the task of a paused site, so that its end would not be noticed.
         let holds = !subject.is_paused()
@@ -204,48 +205,38 @@ impl Kind for SiteKind {
                 .iter()
                 .any(|task| needs_place(task.operation));
         if !holds {
-            for uid in self.ledger.leave_place(&subject.uid()) {
-                self.poke(&uid);
-            }
+            self.poke_uids(self.ledger.leave_place(&subject.uid()));
         }
     }
 
     fn gone(&self, site: &WordPressSite) {
         let uid = site.uid().unwrap_or_default();
-        let rivals = self.ledger.holders_of(&site.spec.service_id);
-        self.ledger.forget(&uid);
-        let waiting = self.ledger.forget_domains(&uid);
+        let mut waiting: BTreeSet<String> = self.ledger.forget_domains(&uid).into_iter().collect();
+        waiting.extend(self.ledger.holders_of(&site.spec.service_id));
+        waiting.extend(self.ledger.forget(&uid));
+        waiting.extend(self.ledger.without_room());
         self.installing
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .remove(&uid);
         // Those who waited for what it held look again.
-        let waits = |other: &WordPressSite| {
-            let conditions = other
-                .status
-                .as_ref()
-                .map(|status| status.conditions.as_slice())
-                .unwrap_or_default();
-            conditions.iter().any(|condition| {
-                let full = [reasons::ADDRESS_POOL_FULL, reasons::VMID_RANGE_FULL]
-                    .contains(&condition.reason.as_str());
-                condition.type_ == kinds::SYNCED && full
-            })
-        };
-        self.poker.poke_where(&self.sites, |other| {
-            let concerned = |uid: String| rivals.contains(&uid) || waiting.contains(&uid);
-            waits(other) || other.uid().is_some_and(concerned)
-        });
+        self.poke_uids(waiting);
     }
 }
 
 impl SiteKind {
-    fn poke(&self, uid: &str) {
-        let site = self.sites.find(|site| site.metadata.uid.as_deref() == Some(uid));
-        if let Some(site) = site {
-            self.poker.poke(&ObjectRef::from_obj(site.as_ref()), uid);
-        }
+    fn poke_uids(&self, uids: impl IntoIterator<Item = String>) {
+        self.poker.poke_uids(&self.sites, &uids.into_iter().collect());
     }
+}
+
+/// Whether a site waits until another one frees a number or address.
+fn finds_no_room(status: &WordPressSiteStatus) -> bool {
+    status.conditions.iter().any(|condition| {
+        let full =
+            [reasons::ADDRESS_POOL_FULL, reasons::VMID_RANGE_FULL].contains(&condition.reason.as_str());
+        condition.type_ == kinds::SYNCED && full
+    })
 }
 
 fn needs_place(operation: TaskOperation) -> bool {
@@ -276,5 +267,6 @@ fn entry(site: &WordPressSite) -> Entry {
         created_at: site.creation_timestamp().map(|time| time.0),
         claim,
         storage_task_on: compute.filter(|_| holds),
+        without_room: finds_no_room(&status),
     }
 }

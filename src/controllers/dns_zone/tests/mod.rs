@@ -220,6 +220,7 @@ fn next_line(next: Next) -> &'static str {
         Next::Poll => "poll",
         Next::Retry { .. } => "retry",
         Next::Settled => "settled",
+        Next::Turn => "turn",
         Next::Recheck => "recheck",
         Next::After(_) => "later",
         Next::Released { announce: false } => "released",

@@ -99,7 +99,7 @@ pub fn live(status: &WordPressSiteStatus, observed: &Observed, now: Timestamp) -
             reasons::QUEUED,
             super::report::QUEUED_MESSAGE,
         );
-        return wait(verdict, Next::Poll);
+        return wait(verdict, Next::Turn);
     }
     if observed.carried {
         return finish::snapshot(verdict, status, observed, Vec::new());
