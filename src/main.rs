@@ -18,11 +18,27 @@ use hostwright::runtime::{kubernetes, telemetry};
 /// Exit code of a replica that lost its leadership, other than that of a start that failed.
 const LEADERSHIP_LOST: i32 = 3;
 
+/// Threads of what is not the operator: simulators and an API server's worth of requests run beside each other.
+const WORKERS: usize = 2;
+
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
-#[tokio::main(worker_threads = 2)]
-async fn main() -> ExitCode {
-    let result = match Arguments::from_process().command {
+fn main() -> ExitCode {
+    let command = Arguments::from_process().command;
+    let mut runtime = match command {
+        // Its work is to wait for others: one thread keeps up with an API server of many cores (1 ms of it for a zone,
+        // 10 ms for a site), and needs half of the memory of several, however many cores the machine has.
+        Command::Run(_) => tokio::runtime::Builder::new_current_thread(),
+        _ => tokio::runtime::Builder::new_multi_thread(),
+    };
+    match runtime.worker_threads(WORKERS).enable_all().build() {
+        Ok(runtime) => runtime.block_on(perform(command)),
+        Err(error) => ended::<std::io::Error>(Err(error)),
+    }
+}
+
+async fn perform(command: Command) -> ExitCode {
+    let result = match command {
         Command::Plan(options) => return ended(commands::plan::plan(&options).await),
         Command::Import(ImportCommand::Dnszone(options)) => {
             return ended(commands::import::dnszone(&options).await);
@@ -184,14 +200,16 @@ fn end(lost: Lost) {
 
 #[cfg(feature = "sim")]
 async fn bench(options: hostwright::config::BenchOptions) -> Result<(), Failure> {
-    /// Seconds for each part of the benchmark, far above what any machine should need.
+    /// Least time for each part of the benchmark, and time for each site beyond it: far above what any machine should
+    /// need.
     const LIMIT: std::time::Duration = std::time::Duration::from_secs(600);
+    const LIMIT_PER_SITE: std::time::Duration = std::time::Duration::from_millis(200);
     let settings = hostwright::stage::bench::BenchSettings {
         objects: options.objects,
         latency: std::time::Duration::from_millis(options.latency),
         out: options.out,
         idle: options.idle,
-        limit: LIMIT,
+        limit: LIMIT + LIMIT_PER_SITE * options.objects,
     };
     Ok(hostwright::stage::bench::bench(&settings).await?)
 }
