@@ -4,7 +4,8 @@
 //! change the program tests the files; one broken host therefore stops all changes, while what was stored
 //! in the database before the test stays there.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
@@ -42,8 +43,10 @@ pub(super) struct State {
     pub(super) certificates: BTreeMap<u64, Certificate>,
     certificates_made: u64,
     pub(super) redirections: Vec<Vec<String>>,
-    disk: BTreeMap<u64, Conf>,
-    pub(super) serving: BTreeMap<u64, Conf>,
+    disk: BTreeMap<u64, Arc<Conf>>,
+    /// Hosts whose files were written or removed since nginx has read them.
+    unread: BTreeSet<u64>,
+    pub(super) serving: BTreeMap<u64, Arc<Conf>>,
     pub(super) acme: AcmeMode,
     pub(super) certbot_busy: bool,
     pub(super) second_factor: bool,
@@ -78,6 +81,7 @@ impl State {
             certificates_made: 0,
             redirections: Vec::new(),
             disk: BTreeMap::new(),
+            unread: BTreeSet::new(),
             serving: BTreeMap::new(),
             acme: options.acme,
             certbot_busy: false,
@@ -209,8 +213,22 @@ impl State {
 
     fn reload(&mut self) -> Result<(), Fault> {
         self.test().map_err(|_| Fault::internal(500))?;
-        self.serving = self.disk.clone();
+        for id in std::mem::take(&mut self.unread) {
+            match self.disk.get(&id) {
+                Some(conf) => self.serving.insert(id, Arc::clone(conf)),
+                None => self.serving.remove(&id),
+            };
+        }
         Ok(())
+    }
+
+    /// Writes a host's file, or removes it.
+    fn write(&mut self, id: u64, conf: Option<Conf>) {
+        self.unread.insert(id);
+        match conf {
+            Some(conf) => self.disk.insert(id, Arc::new(conf)),
+            None => self.disk.remove(&id),
+        };
     }
 
     /// Writes a host's file, tests it, notes the outcome in its `meta`, reloads.
@@ -218,10 +236,10 @@ impl State {
         self.test().map_err(|_| Fault::internal(500))?;
         let host = self.hosts.get(&id).ok_or_else(|| Fault::not_found(id))?;
         let conf = self.conf_of(host);
-        self.disk.insert(id, conf);
+        self.write(id, Some(conf));
         let complaint = self.test().err();
         if complaint.is_some() {
-            self.disk.remove(&id);
+            self.write(id, None);
         }
         let host = self.host_mut(id)?;
         host.meta
@@ -233,7 +251,7 @@ impl State {
 
     /// Removes a host's file and reloads.
     pub(super) fn remove_conf(&mut self, id: u64) -> Result<(), Fault> {
-        self.disk.remove(&id);
+        self.write(id, None);
         self.reload()
     }
 
@@ -247,10 +265,8 @@ impl State {
             .cloned()
             .collect();
         for host in affected {
-            match aside {
-                true => self.disk.remove(&host.id),
-                false => self.disk.insert(host.id, self.conf_of(&host)),
-            };
+            let conf = (!aside).then(|| self.conf_of(&host));
+            self.write(host.id, conf);
         }
         self.reload()
     }
