@@ -23,7 +23,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// 30 s, so that a longer wait gains nothing.
 pub const CALL_TIMEOUT: Duration = Duration::from_secs(35);
 /// Bytes of the largest answer that is read: all of 20,000 proxy hosts or guests of 1 KiB, and half as much again.
-const BODY_LIMIT: usize = 30 << 20;
+pub const BODY_LIMIT: usize = 30 << 20;
 /// Idle connections are closed before the back-ends' own limits (Proxmox: 100 requests, some seconds).
 const POOL_IDLE: Duration = Duration::from_secs(15);
 /// How long bytes may be on their way before the kernel gives the connection up, also after the end of the process

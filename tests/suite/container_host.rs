@@ -506,6 +506,7 @@ macro_rules! contract_suite {
                 trouble::a_call_that_never_arrived_changes_nothing,
                 trouble::a_failed_read_is_no_absence,
                 trouble::a_container_that_moves_is_followed,
+                trouble::where_it_was_seen_is_asked_first,
                 trouble::a_node_that_is_down_hides_nothing,
                 trouble::tasks_fail_late,
                 trouble::what_a_failed_destruction_leaves_is_seen,

@@ -9,7 +9,7 @@ use axum::Router;
 use axum::http::{StatusCode, header};
 use axum::routing::get;
 use hostwright::providers::gate::{Effect, Gate, Limits, NoMeter};
-use hostwright::providers::http::{Call, HttpClient, HttpSettings, Method, Reply, TlsTrust};
+use hostwright::providers::http::{BODY_LIMIT, Call, HttpClient, HttpSettings, Method, Reply, TlsTrust};
 use hostwright::providers::{ErrorKind, ProviderError};
 use hostwright::sim::faults::{Fault, Faults, Trouble};
 use hostwright::sim::server::Server;
@@ -31,7 +31,7 @@ fn router() -> Router {
     Router::new()
         .route("/text", get(|| async { "hello" }).post(|| async { "done" }))
         .route("/elsewhere", get(redirect))
-        .route("/large", get(|| async { vec![b'x'; 11 << 20] }))
+        .route("/large", get(|| async { vec![b'x'; BODY_LIMIT + 1] }))
 }
 
 /// A server with a certificate of its own; its PEM and fingerprint.

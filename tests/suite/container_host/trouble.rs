@@ -141,8 +141,12 @@ pub async fn a_failed_read_is_no_absence(version: PveVersion) {
         Trouble::Truncate,
         Trouble::CutAfter,
     ];
+    let mut nodes = ["pve2", "pve1"].into_iter().cycle();
     for path in ["/cluster/resources", "/config", "/status/current"] {
         for trouble in &troubles {
+            // Not where it was seen, so that the list is needed.
+            let node = nodes.next().unwrap_or_default();
+            scene.sim.move_container(907, node);
             // For as long as the client may try again by itself.
             scene.server.faults.order(Fault {
                 method: Some("GET".to_owned()),
@@ -161,7 +165,7 @@ pub async fn a_failed_read_is_no_absence(version: PveVersion) {
     assert!(scene.sim.container(907).unwrap().running);
 }
 
-/// Moves the container right after the client was told where it is.
+/// Moves the container from where the test has put it right after the client was told that it is there.
 #[derive(Default)]
 pub struct Mover(pub OnceLock<ProxmoxSim>);
 
@@ -169,7 +173,7 @@ impl Tripwire for Mover {
     fn after_effect(&self, _: &str, _: &str, path: &str) -> Verdict {
         if path.ends_with("/cluster/resources")
             && let Some(sim) = self.0.get()
-            && sim.container(907).is_some_and(|found| found.node == "pve1")
+            && sim.container(907).is_some_and(|found| found.node == "pve3")
         {
             sim.move_container(907, "pve2");
         }
@@ -182,15 +186,16 @@ pub async fn a_container_that_moves_is_followed(version: PveVersion) {
     let scene = Scene::behind(version, mover.clone()).await;
     scene.created().await;
     assert!(mover.0.set(scene.sim.clone()).is_ok());
-    // Each time the node that the list named is the wrong one a moment later.
-    let home = || scene.sim.move_container(907, "pve1");
+    // Each time it is not where it was seen, and the node that the list names is the wrong one a moment later.
+    let away = || scene.sim.move_container(907, "pve3");
+    away();
     assert_eq!(scene.there().await.node, "pve2");
-    home();
+    away();
     let task = scene.host.take_snapshot(id(), "initial", "").await.unwrap();
     scene.done(task).await;
-    home();
+    away();
     assert_eq!(scene.host.snapshots(id()).await.unwrap().len(), 1);
-    home();
+    away();
     let task = scene
         .host
         .delete_snapshot(id(), "initial")
@@ -198,10 +203,33 @@ pub async fn a_container_that_moves_is_followed(version: PveVersion) {
         .unwrap()
         .unwrap();
     scene.done(task).await;
-    home();
+    away();
     scene.stopped().await;
-    home();
+    away();
     scene.destroyed().await;
+}
+
+pub async fn where_it_was_seen_is_asked_first(version: PveVersion) {
+    let scene = Scene::open(version).await;
+    let lists = || {
+        let calls = scene.server.faults.calls();
+        let list = |(path, _): &(&String, &u64)| path.ends_with("/cluster/resources");
+        calls.iter().filter(list).map(|(_, count)| *count).sum::<u64>()
+    };
+    scene.created().await;
+    let before = lists();
+    assert_eq!(scene.there().await.node, "pve1");
+    assert!(scene.host.snapshots(id()).await.unwrap().is_empty());
+    scene.configured(&changes::larger()).await;
+    assert_eq!(lists(), before, "where we made it is known");
+    // High availability brought it up elsewhere after its node had died.
+    scene.sim.move_container(907, "pve2");
+    scene.sim.set_node_offline("pve1", true);
+    assert_eq!(scene.there().await.node, "pve2");
+    assert_eq!(lists(), before + 1);
+    scene.stopped().await;
+    scene.destroyed().await;
+    assert_eq!(scene.host.container(id()).await.unwrap(), None);
 }
 
 pub async fn a_node_that_is_down_hides_nothing(version: PveVersion) {
