@@ -103,12 +103,7 @@ pub async fn run(
             .control(provider_kind, own.providers, provider_api, provider_changes)
             .await;
     };
-    let site_changes = site_changes(
-        departures(&roll),
-        Arc::clone(&scheduler),
-        Arc::clone(&backup_kind),
-        Arc::clone(&restore_kind),
-    );
+    let site_changes = site_changes(&roll, &scheduler, &backup_kind, &restore_kind);
     // They fill the caches that sites are judged by, and wait themselves for that of the sites.
     let snapshot_runs = async {
         caches.referred().await;
@@ -472,11 +467,14 @@ fn departures<K: Managed>(roll: &Arc<Roll>) -> impl FnMut(&K, runner::Change) + 
 
 /// Wakes the backups and restores of sites that changed, and looks after those of sites that are gone.
 fn site_changes(
-    mut departed: impl FnMut(&WordPressSite, runner::Change) + Send,
-    scheduler: Arc<Scheduler>,
-    backups: Arc<BackupKind>,
-    restores: Arc<RestoreKind>,
-) -> impl FnMut(&WordPressSite, runner::Change) + Send {
+    roll: &Arc<Roll>,
+    scheduler: &Arc<Scheduler>,
+    backups: &Arc<BackupKind>,
+    restores: &Arc<RestoreKind>,
+) -> impl FnMut(&WordPressSite, runner::Change) + Send + use<> {
+    let mut departed = departures(roll);
+    let (scheduler, backups) = (Arc::clone(scheduler), Arc::clone(backups));
+    let restores = Arc::clone(restores);
     move |site: &WordPressSite, change| {
         departed(site, change);
         scheduler.note(site, change);
