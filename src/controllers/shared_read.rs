@@ -11,25 +11,36 @@ use crate::providers::ProviderError;
 /// How long a failed read is handed to those who waited for it, so that they do not fail one after the other.
 const FAILURE_AGE: Duration = Duration::from_millis(500);
 
+/// A result and when its read began.
+type Latest<T> = Option<(Instant, Arc<T>)>;
 type Slot<T> = Option<(Instant, Result<Arc<T>, ProviderError>)>;
 
 /// The last result of a bulk read.
 #[derive(Debug)]
 pub struct SharedRead<T> {
     slot: Mutex<Slot<T>>,
-    latest: Kept<Option<(Instant, Arc<T>)>>,
+    /// Only where [`SharedRead::remembering`] says so.
+    latest: Option<Kept<Latest<T>>>,
 }
 
 impl<T> Default for SharedRead<T> {
     fn default() -> Self {
         Self {
             slot: Mutex::new(None),
-            latest: Kept::new(None),
+            latest: None,
         }
     }
 }
 
 impl<T> SharedRead<T> {
+    /// One of which somebody wants the last result without waiting.
+    pub fn remembering() -> Self {
+        Self {
+            latest: Some(Kept::default()),
+            ..Self::default()
+        }
+    }
+
     /// A result whose read began at most `max_age` before this call, reading if there is none.
     ///
     /// # Errors
@@ -50,19 +61,23 @@ impl<T> SharedRead<T> {
                 return result.clone();
             }
         }
+        // A bulk read may be a tenth of the memory that the operator has; the one before it is not kept beside it.
+        *slot = None;
         let begun = Instant::now();
         let result = read().await.map(Arc::new);
-        if let Ok(read) = &result {
-            let mut latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
+        if let (Ok(read), Some(latest)) = (&result, &self.latest) {
+            let mut latest = latest.lock().unwrap_or_else(PoisonError::into_inner);
             *latest = Some((begun, Arc::clone(read)));
         }
         *slot = Some((begun, result.clone()));
         result
     }
 
-    /// The last result that was read, however old, and when its read began. Nothing is read and nothing waited for.
-    pub fn latest(&self) -> Option<(Instant, Arc<T>)> {
-        self.latest.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    /// The last result that was read, however old, and when its read began, if it is remembered. Nothing is read and
+    /// nothing waited for.
+    pub fn latest(&self) -> Latest<T> {
+        let latest = self.latest.as_ref()?;
+        latest.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
@@ -91,7 +106,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_latest_result_outlives_a_read_that_fails() {
-        let shared = SharedRead::default();
+        let shared = SharedRead::remembering();
         assert!(shared.latest().is_none());
         shared.get(Duration::ZERO, || async { Ok(7_u32) }).await.unwrap();
         let down = || async { Err(ProviderError::new(ErrorKind::Unavailable, "down")) };

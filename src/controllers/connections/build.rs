@@ -17,6 +17,7 @@ use crate::api::{
     CaTrust, CloudflareProvider, IspconfigProvider, NetworkSettings, NginxProxyManagerProvider, Provider,
     ProxmoxProvider, SshInstallerSettings, StartOfAuthority, TemplateInstallerSettings, ZoneDefaults,
 };
+use crate::controllers::shared_read::SharedRead;
 use crate::domain::{AddressPool, Fqdn, Vmid, VmidRange};
 use crate::providers::cloudflare::{self, CloudflareSettings};
 use crate::providers::delegation::{DelegationCheck, ResolverCheck, ResolverLookup, ResolverSettings};
@@ -262,7 +263,7 @@ impl Input<'_> {
             pool,
             time_zone: self.time_zone(&settings.time_zone)?,
             places: self.number("storageTasks", settings.storage_tasks)?,
-            survey: Default::default(),
+            survey: SharedRead::remembering(),
         };
         Ok(Connection {
             kind: "proxmox",

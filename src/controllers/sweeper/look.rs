@@ -13,12 +13,13 @@ use super::inventory::{Owners, Tally, Thing, Whose};
 use super::{Memory, Sweeper, Swept};
 use crate::api::{SiteProviders, WordPressSite};
 use crate::controllers::connections::{Compute, Proxy};
+use crate::controllers::runner::Kept;
 use crate::controllers::wordpress_site::settled::Settled;
 use crate::domain::{ObjectUid, OwnerMark, Vmid};
 use crate::providers::container_host::Survey;
 
-/// A settled site with its object as it was before the back-end was read.
-pub(super) type Site = (Arc<WordPressSite>, Settled);
+/// A settled site with its object as it was before the back-end was read, packed: there may be thousands.
+pub(super) type Site = (Arc<Kept<WordPressSite>>, Arc<Settled>);
 
 /// Marks of containers that were read, by what the list said of them.
 pub type Marks = BTreeMap<(Vmid, ObjectUid), Option<OwnerMark>>;
@@ -26,21 +27,24 @@ pub type Marks = BTreeMap<(Vmid, ObjectUid), Option<OwnerMark>>;
 impl Sweeper {
     /// Settled sites with a part at a Provider.
     pub(super) fn settled_sites(&self, name: &str, part: fn(&SiteProviders) -> &String) -> Vec<Site> {
-        let settled = self.roll.sites().filter_map(|site| {
+        let settled = self.roll.sites().into_iter().filter_map(|kept| {
+            let site = kept.open()?;
             let plan = self.plans.get(&ObjectRef::new(&site.spec.plan));
             let plan = plan.as_ref().and_then(|plan| plan.spec.wordpress.as_ref());
             let suspension = plan.map(|plan| plan.suspension).unwrap_or_default();
             let settled = Settled::of(&self.cluster, &site, suspension)?;
-            (part(&settled.providers) == name).then_some((site, settled))
+            (part(&settled.providers) == name).then(|| (kept, Arc::new(settled)))
         });
         settled.collect()
     }
 
     /// Wakes a site, unless it was changed while the back-end was read: its own pass has seen to it then.
-    pub(super) fn wake_site(&self, site: &Arc<WordPressSite>, part: &'static str) {
-        let reference = ObjectRef::from_obj(site.as_ref());
-        let known = self.roll.site(&reference);
-        if known.is_some_and(|known| known.resource_version() == site.resource_version()) {
+    pub(super) fn wake_site(&self, kept: &Kept<WordPressSite>, part: &'static str) {
+        let reference = kept.name();
+        let (Some(site), Some(known)) = (kept.open(), self.roll.site(&reference)) else {
+            return;
+        };
+        if known.uid() == site.uid() && known.resource_version() == site.resource_version() {
             tracing::info!(
                 namespace = site.namespace().unwrap_or_default(),
                 name = site.name_any(),

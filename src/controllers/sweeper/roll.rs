@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use kube::runtime::reflector::ObjectRef;
 
 use crate::api::{DnsZone, WordPressSite};
-use crate::controllers::runner::{Cache, filled};
+use crate::controllers::runner::{Cache, Kept, filled};
 
 /// How long an object that is gone still owns what it left: lists are some seconds old, and what was removed last may
 /// still stand in one.
@@ -36,14 +36,14 @@ impl Roll {
         tokio::join!(filled(&self.sites), filled(&self.zones));
     }
 
-    /// All sites.
-    pub fn sites(&self) -> impl Iterator<Item = Arc<WordPressSite>> + use<> {
-        self.sites.each()
+    /// All sites, as they are now and stay while somebody compares with them.
+    pub fn sites(&self) -> Vec<Arc<Kept<WordPressSite>>> {
+        self.sites.names()
     }
 
-    /// All zones.
-    pub fn zones(&self) -> impl Iterator<Item = Arc<DnsZone>> + use<> {
-        self.zones.each()
+    /// All zones, likewise.
+    pub fn zones(&self) -> Vec<Arc<Kept<DnsZone>>> {
+        self.zones.names()
     }
 
     /// One site.
@@ -65,7 +65,7 @@ impl Roll {
     /// UIDs of all objects, and of those that went a moment ago.
     pub fn uids(&self) -> BTreeSet<String> {
         // Those that went are read last: an object is in the cache until it is among them.
-        let (sites, zones) = (self.sites.names(), self.zones.names());
+        let (sites, zones) = (self.sites(), self.zones());
         let mut uids: BTreeSet<String> = sites.iter().map(|site| site.uid().to_owned()).collect();
         uids.extend(zones.iter().map(|zone| zone.uid().to_owned()));
         let mut gone = self.gone.lock().unwrap_or_else(PoisonError::into_inner);

@@ -33,7 +33,8 @@ impl Sweeper {
                 .filter(|(begun, _)| begun.elapsed() <= lasts(provider.spec.sweep_every()));
             surveys.extend(fresh.map(|(_, survey)| (name, survey)));
         }
-        samples(self.roll.sites(), &surveys)
+        let sites = self.roll.sites().into_iter();
+        samples(sites.filter_map(|kept| kept.open()), &surveys)
     }
 }
 

@@ -22,6 +22,7 @@ use super::{Sweeper, Swept};
 use crate::api::{DnsZone, Provider};
 use crate::controllers::connections::{Dns, RecordIndex, ZoneIndex};
 use crate::controllers::dns_zone::settled::Settled;
+use crate::controllers::runner::Kept;
 use crate::domain::Fqdn;
 use crate::domain::dns::RecordName;
 use crate::providers::ErrorKind;
@@ -38,7 +39,7 @@ const SHARE: u32 = 10;
 #[derive(Debug, Default)]
 struct Reading {
     /// The object that holds the zone.
-    object: Option<Arc<DnsZone>>,
+    object: Option<Arc<Kept<DnsZone>>>,
     /// The object is settled, and the list shows the zone as it was left: its records are compared.
     compared: bool,
     /// Settled sites with their names in it.
@@ -49,7 +50,7 @@ struct Reading {
 
 /// What a sweep compares with.
 struct Basis {
-    zones: Vec<Arc<DnsZone>>,
+    zones: Vec<Arc<Kept<DnsZone>>>,
     sites: Vec<Site>,
     domains: BTreeSet<Fqdn>,
     uids: BTreeSet<String>,
@@ -64,26 +65,9 @@ impl Sweeper {
             Err(error) if error.kind() == ErrorKind::Denied && basis.zones.is_empty() => Arc::default(),
             Err(error) => return Obstacle::unread("the list of zones", &error).into(),
         };
-        let settled: Vec<(Arc<DnsZone>, Settled)> = basis
-            .zones
-            .iter()
-            .filter_map(|zone| Some((Arc::clone(zone), Settled::of(zone, dns)?)))
-            .collect();
-        if list.is_empty() && !settled.is_empty() {
+        let Some(compared) = self.compare_with(&list, &basis.zones, dns) else {
             return Obstacle::empty("zones").into();
-        }
-        let mut unlike = BTreeSet::new();
-        for (zone, settled) in &settled {
-            if !settled.is_as_left(dns.dns.abilities(), list.get(&settled.spec.name)) {
-                self.wake_zone(zone, false);
-                unlike.insert(zone.uid());
-            }
-        }
-        let compared: BTreeSet<_> = settled
-            .iter()
-            .map(|(zone, _)| zone.uid())
-            .filter(|uid| !unlike.contains(uid))
-            .collect();
+        };
         let mut swept = Swept {
             tally: Some(Tally::default()),
             obstacle: None,
@@ -100,10 +84,37 @@ impl Sweeper {
         swept
     }
 
+    /// Wakes the settled zones that the list shows otherwise than they were left. UIDs of the others, or `None` when the
+    /// list is empty although some shall stand in it.
+    fn compare_with(
+        &self,
+        list: &ZoneIndex,
+        zones: &[Arc<Kept<DnsZone>>],
+        dns: &Dns,
+    ) -> Option<BTreeSet<String>> {
+        let mut compared = BTreeSet::new();
+        for kept in zones {
+            let Some((zone, settled)) = kept.open().and_then(|zone| {
+                let settled = Settled::of(&zone, dns)?;
+                Some((zone, settled))
+            }) else {
+                continue;
+            };
+            if list.is_empty() {
+                return None;
+            }
+            match settled.is_as_left(dns.dns.abilities(), list.get(&settled.spec.name)) {
+                true => drop(compared.insert(kept.uid().to_owned())),
+                false => self.wake_zone(&zone, false),
+            }
+        }
+        Some(compared)
+    }
+
     fn basis(&self, dns: &Dns) -> Basis {
         let uids = self.roll.uids();
-        let zones = self.roll.zones();
-        let zones = zones.filter(|zone| zone.spec.provider == dns.name).collect();
+        let here = |kept: &Arc<Kept<DnsZone>>| kept.open().is_some_and(|zone| zone.spec.provider == dns.name);
+        let zones = self.roll.zones().into_iter().filter(here).collect();
         // Only records that carry a mark can be a site's.
         let sites = match dns.dns.abilities().marks {
             true => self.settled_sites(&dns.name, |providers| &providers.dns),
@@ -129,7 +140,7 @@ impl Sweeper {
         &self,
         basis: &Basis,
         list: &ZoneIndex,
-        compared: &BTreeSet<Option<String>>,
+        compared: &BTreeSet<String>,
     ) -> BTreeMap<ZoneId, Reading> {
         let silent: BTreeMap<&str, &ZoneId> = list
             .values()
@@ -137,14 +148,13 @@ impl Sweeper {
             .map(|zone| (zone.id.0.as_str(), &zone.id))
             .collect();
         let mut readings: BTreeMap<ZoneId, Reading> = BTreeMap::new();
-        for zone in &basis.zones {
-            let claimed = zone.status.as_ref().and_then(|status| status.zone_id.as_deref());
-            let Some(id) = claimed.and_then(|id| silent.get(id)) else {
+        for kept in &basis.zones {
+            let Some(id) = claimed(kept).and_then(|id| silent.get(id.as_str()).copied()) else {
                 continue;
             };
-            let reading = readings.entry((*id).clone()).or_default();
-            reading.compared = compared.contains(&zone.uid());
-            reading.object = Some(Arc::clone(zone));
+            let reading = readings.entry(id.clone()).or_default();
+            reading.compared = compared.contains(kept.uid());
+            reading.object = Some(Arc::clone(kept));
         }
         readings
     }
@@ -187,14 +197,10 @@ impl Sweeper {
     }
 
     fn count_zones(&self, basis: &Basis, list: &ZoneIndex, swept: &mut Swept) {
-        let claimed: BTreeSet<&str> = basis
-            .zones
-            .iter()
-            .filter_map(|zone| zone.status.as_ref()?.zone_id.as_deref())
-            .collect();
+        let claimed: BTreeSet<String> = basis.zones.iter().filter_map(|kept| claimed(kept)).collect();
         for zone in list.values() {
             if let Some(tally) = &mut swept.tally {
-                tally.take_zone(claimed.contains(zone.id.0.as_str()));
+                tally.take_zone(claimed.contains(&zone.id.0));
             }
         }
     }
@@ -255,6 +261,7 @@ impl Sweeper {
             None => Vec::new(),
         };
         let object = reading.object.as_ref().filter(|_| reading.compared);
+        let object = object.and_then(|kept| kept.open());
         let drifted = object.filter(|zone| self.zone_kind.has_drifted(zone, &all));
         let addresses = self.addresses(&reading.sites);
         let naming = Naming {
@@ -273,7 +280,7 @@ impl Sweeper {
             let of_site = unnamed
                 .first()
                 .map(|(_, site)| RecordName::from(&site.reservation.host));
-            let name = of_site.or_else(|| drifted.and_then(|zone| self.zone_kind.wanted_name(zone)));
+            let name = of_site.or_else(|| self.zone_kind.wanted_name(drifted.as_ref()?));
             // One record that was deleted may have been the only one. An empty list is believed when a question for
             // one name says the same.
             if let Some(name) = name {
@@ -288,7 +295,7 @@ impl Sweeper {
             self.wake_site(site, "record");
         }
         if let Some(zone) = drifted {
-            self.wake_zone(zone, true);
+            self.wake_zone(&zone, true);
         }
         Ok(())
     }
@@ -325,10 +332,15 @@ impl Sweeper {
     }
 }
 
+/// Id of the zone that an object holds.
+fn claimed(zone: &Kept<DnsZone>) -> Option<String> {
+    zone.open()?.status.as_ref()?.zone_id.clone()
+}
+
 impl Reading {
     /// The list of records, for messages.
     fn words(&self, id: &ZoneId) -> String {
-        match &self.object {
+        match self.object.as_ref().and_then(|kept| kept.open()) {
             Some(zone) => format!("records of the zone {}", zone.spec.zone),
             None => format!("records of the zone with id {}", id.0),
         }
