@@ -22,6 +22,10 @@ use super::kind::Managed;
 /// of a time when nothing was known of its object yet, is not like the others.
 const GOOD_RATIO: usize = 3;
 
+/// Bytes of the largest pattern: five times a site. Every packing reads all of it, and a zone with thousands of records is
+/// like no other one.
+const PATTERN_MAX: usize = 16 << 10;
+
 /// What the others of a kind are compressed against: the JSON of one of them.
 type Pattern = Arc<[u8]>;
 
@@ -199,11 +203,11 @@ impl<K: Managed> Cache<K> {
 
     /// All objects at this moment; each is unpacked when its turn comes.
     pub fn each(&self) -> impl Iterator<Item = Arc<K>> + use<K> {
-        self.names().into_iter().filter_map(|kept| kept.open())
+        self.snapshot().into_iter().filter_map(|kept| kept.open())
     }
 
-    /// All objects at this moment, by their names and UIDs.
-    pub fn names(&self) -> Vec<Arc<Kept<K>>> {
+    /// All objects at this moment, as they are kept.
+    pub fn snapshot(&self) -> Vec<Arc<Kept<K>>> {
         self.0.state()
     }
 
@@ -282,7 +286,7 @@ impl<K: Managed> CacheWriter<K> {
             pattern: Arc::clone(pattern),
             of: PhantomData,
         };
-        if !like_the_others && json.len() > pattern.len() {
+        if !like_the_others && json.len() > pattern.len() && json.len() <= PATTERN_MAX {
             *pattern = json.into();
         }
         form.open().map(|_| form)
@@ -352,6 +356,23 @@ mod tests {
         writer.take(&Event::Delete(site(7)));
         assert!(cache.get(&ObjectRef::from_obj(&site(7))).is_none());
         assert_eq!(cache.each().count(), 99);
+    }
+
+    #[test]
+    fn one_that_is_larger_than_any_other_is_no_pattern() {
+        let mut writer = CacheWriter::packing();
+        let cache = writer.cache();
+        let mut large = site(0);
+        let label = |number: u32| (format!("l{number}"), "x".repeat(63));
+        large.metadata.labels = Some((0..1_000).map(label).collect());
+        writer.take(&Event::Apply(large.clone()));
+        assert!(writer.pattern.as_ref().is_some_and(|pattern| pattern.is_empty()));
+        assert_eq!(
+            cache.get(&ObjectRef::from_obj(&large)).unwrap().labels().len(),
+            1_000
+        );
+        writer.take(&Event::Apply(site(1)));
+        assert!(writer.pattern.as_ref().is_some_and(|pattern| !pattern.is_empty()));
     }
 
     #[test]

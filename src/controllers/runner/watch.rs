@@ -84,7 +84,7 @@ impl<K: Managed> Poker<K> {
         if uids.is_empty() {
             return;
         }
-        for kept in cache.names() {
+        for kept in cache.snapshot() {
             if uids.contains(kept.uid()) {
                 self.poke(&kept.name(), kept.uid());
             }
@@ -135,7 +135,7 @@ impl<K: Managed> Changes<K> {
     /// Puts the event into the cache and tells what is new. Returns the objects that have something new.
     fn take(&mut self, event: Event<K>, mut tell: impl FnMut(&K, Change)) -> Vec<Arc<Kept<K>>> {
         if matches!(event, Event::Init) {
-            let known = self.cache.names().into_iter();
+            let known = self.cache.snapshot().into_iter();
             self.before = known
                 .map(|kept| (ObjectRef::from_obj(kept.as_ref()), kept))
                 .collect();

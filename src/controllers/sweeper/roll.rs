@@ -38,12 +38,12 @@ impl Roll {
 
     /// All sites, as they are now and stay while somebody compares with them.
     pub fn sites(&self) -> Vec<Arc<Kept<WordPressSite>>> {
-        self.sites.names()
+        self.sites.snapshot()
     }
 
     /// All zones, likewise.
     pub fn zones(&self) -> Vec<Arc<Kept<DnsZone>>> {
-        self.zones.names()
+        self.zones.snapshot()
     }
 
     /// One site.
