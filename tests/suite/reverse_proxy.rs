@@ -626,6 +626,22 @@ async fn an_account_that_sees_only_its_own_still_meets_foreign_names() {
 }
 
 #[tokio::test]
+async fn a_certificate_of_another_account_is_no_missing_one() {
+    let mut options = NpmOptions::new(IDENTITY, SECRET);
+    options.visibility_user_only = true;
+    let stage = stage_with(options).await;
+    let id = stage.sim.add_foreign_certificate(&["a.example.com"], true);
+    let spec = spec(&["a.example.com"], Some(CertificateId(id)));
+    stage.proxy.create_host(&spec, &owner(1)).await.unwrap();
+    let seen = stage.proxy.survey().await.unwrap();
+    assert_eq!((seen.hosts.len(), seen.certificates.len()), (1, 0));
+    assert_eq!(seen.hosts[0].problem, None);
+    stage.sim.delete_certificate_by_hand(id);
+    let problem = stage.proxy.survey().await.unwrap().hosts.remove(0).problem;
+    assert!(problem.is_some_and(|problem| problem.contains("does not exist")));
+}
+
+#[tokio::test]
 async fn the_check_tells_version_and_abilities() {
     let stage = stage().await;
     let health = stage.proxy.check().await.unwrap();

@@ -44,7 +44,7 @@ impl Sweeper {
         let (Some(site), Some(known)) = (kept.open(), self.roll.site(&reference)) else {
             return;
         };
-        if known.uid() == site.uid() && known.resource_version() == site.resource_version() {
+        if known.resource_version() == site.resource_version() {
             tracing::info!(
                 namespace = site.namespace().unwrap_or_default(),
                 name = site.name_any(),

@@ -12,12 +12,11 @@ use tokio::sync::Mutex;
 use super::HOSTS;
 use super::certificates::CERTIFICATES;
 use super::login::LogInState;
-use super::wire::{Account, CertificateList, CertificateRow, HostRow, Refusal};
-use crate::domain::Fqdn;
+use super::wire::{Account, CertificateRow, HostRow, Refusal};
 use crate::providers::error::{ErrorKind, ProviderError};
 use crate::providers::gate::{Effect, Gate};
 use crate::providers::http::{Call, HttpClient, HttpSettings, Reply};
-use crate::providers::reverse_proxy::ProxyHost;
+use crate::providers::reverse_proxy::ProxySurvey;
 use crate::providers::rows::Rows;
 
 /// What the program answers when it does not tell.
@@ -147,22 +146,22 @@ impl Client {
     }
 
     async fn look_for_reason(&self) -> Finding {
-        let (account, all) = futures::join!(self.account(), self.all());
+        let (account, hosts) = futures::join!(self.account(), self.hosts(None));
         if let Ok(account) = account
             && let Some(right) = account.missing_rights().into_iter().next()
         {
             return Finding::NoRight(right);
         }
-        let (hosts, certificates) = all.unwrap_or_default();
         let broken: Vec<String> = hosts
+            .unwrap_or_default()
             .iter()
-            .filter_map(|host| {
-                let id = certificates.missing(host)?.0;
-                let name = host.spec.domains.first().map_or("", Fqdn::as_str);
-                Some(format!(
-                    "host {} ({name}) uses certificate {id}, which is gone",
-                    host.id.0
-                ))
+            .filter(|host| host.certificate_dangles())
+            .map(|host| {
+                let name = host.domain_names.first().map_or("", String::as_str);
+                format!(
+                    "host {} ({name}) uses certificate {}, which is gone",
+                    host.id, host.certificate_id
+                )
             })
             .take(CULPRITS_NAMED)
             .collect();
@@ -178,25 +177,37 @@ impl Client {
         self.with_log_in(call).await
     }
 
-    /// Every host and every certificate, one after the other, so that no host refers to a certificate that is newer than
-    /// the list of them. Certificates are not asked for with each host, for that doubles what the program sends.
-    pub(super) async fn all(&self) -> Result<(Vec<ProxyHost>, CertificateList), ProviderError> {
-        let Rows(hosts) = self
-            .with_log_in::<Rows<HostRow>>(Call::get("npm.hosts", HOSTS))
-            .await?;
-        let Rows(certificates) = self
-            .with_log_in::<Rows<CertificateRow>>(Call::get("npm.certificates", CERTIFICATES))
-            .await?;
-        Ok((hosts, certificates))
+    /// Every host and every certificate that the authority has issued.
+    ///
+    /// Hosts are asked for without their certificates, which double what the program sends. Only when one refers to a
+    /// certificate that is not listed they are asked for once more with them: it may be gone, or another account's.
+    pub(super) async fn all(&self) -> Result<ProxySurvey, ProviderError> {
+        let bare = Call::get("npm.hosts", HOSTS);
+        let Rows(mut hosts) = self.with_log_in::<Rows<HostRow>>(bare).await?;
+        // After the hosts, so that none of them refers to a certificate that is newer than the list.
+        let certificates = Call::get("npm.certificates", CERTIFICATES);
+        let Rows(certificates) = self.with_log_in::<Rows<CertificateRow>>(certificates).await?;
+        if hosts.iter().any(|host| !certificates.has_that_of(host)) {
+            Rows(hosts) = self.with_log_in::<Rows<HostRow>>(expanded()).await?;
+        }
+        Ok(ProxySurvey {
+            hosts,
+            certificates: certificates.issued,
+        })
     }
 
-    /// The hosts with `text` in a name.
-    pub(super) async fn hosts(&self, text: &str) -> Result<Vec<HostRow>, ProviderError> {
-        let call = Call::get("npm.hosts", HOSTS)
-            .query("expand", "certificate")
-            .query("query", text);
+    /// All hosts, or those with `text` in a name, and whether their certificates exist.
+    pub(super) async fn hosts(&self, text: Option<&str>) -> Result<Vec<HostRow>, ProviderError> {
+        let mut call = expanded();
+        if let Some(text) = text {
+            call = call.query("query", text);
+        }
         self.with_log_in(call).await
     }
+}
+
+fn expanded() -> Call {
+    Call::get("npm.hosts", HOSTS).query("expand", "certificate")
 }
 
 fn decoded<T: DeserializeOwned>(

@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 use self::certificates::Requests;
 use self::client::Client;
 use self::login::LogInState;
-use self::wire::{HostRow, certificate_is_gone, host_body, new_config, new_meta};
+use self::wire::{HostRow, host_body, new_config, new_meta};
 use super::error::{ErrorKind, ProviderError};
 use super::gate::Gate;
 use super::health::{Health, HealthCheck};
@@ -147,22 +147,13 @@ impl NginxProxyManager {
 #[async_trait]
 impl ReverseProxy for NginxProxyManager {
     async fn survey(&self) -> Result<ProxySurvey, ProviderError> {
-        let (mut hosts, certificates) = self.client.all().await?;
-        for host in &mut hosts {
-            if let Some(CertificateId(id)) = certificates.missing(host) {
-                host.problem = Some(certificate_is_gone(id));
-            }
-        }
-        Ok(ProxySurvey {
-            hosts,
-            certificates: certificates.issued,
-        })
+        self.client.all().await
     }
 
     async fn find(&self, domain: &Fqdn) -> Result<ProxySurvey, ProviderError> {
         let text = domain.as_str();
         let (hosts, certificates) =
-            futures::try_join!(self.client.hosts(text), self.client.certificates(text))?;
+            futures::try_join!(self.client.hosts(Some(text)), self.client.certificates(text))?;
         Ok(ProxySurvey {
             hosts: hosts
                 .into_iter()

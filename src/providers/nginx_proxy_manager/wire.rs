@@ -199,7 +199,10 @@ impl HostRow {
 
     fn problem(&self) -> Option<String> {
         if self.certificate_dangles() {
-            return Some(certificate_is_gone(self.certificate_id));
+            return Some(format!(
+                "its certificate {} does not exist in the proxy; set another one",
+                self.certificate_id
+            ));
         }
         if self.nginx_refused() {
             let text = self.meta.get("nginx_err").and_then(Value::as_str);
@@ -255,11 +258,6 @@ impl Row for HostRow {
     fn keep(self, hosts: &mut Vec<ProxyHost>) {
         hosts.push(self.into_host());
     }
-}
-
-/// Why a host cannot be loaded that refers to a certificate that does not exist (any more).
-pub(super) fn certificate_is_gone(id: u64) -> String {
-    format!("its certificate {id} does not exist in the proxy; set another one")
 }
 
 /// nginx' first complaint, without the paths of the machine it runs on.
@@ -362,16 +360,16 @@ pub(super) struct UsedBy {
 /// What a list of certificates says.
 #[derive(Default)]
 pub(super) struct CertificateList {
-    /// Every one there is.
+    /// Every one that our account sees.
     there: BTreeSet<CertificateId>,
     /// Those that the authority has issued.
     pub(super) issued: Vec<Certificate>,
 }
 
 impl CertificateList {
-    /// The certificate that a host refers to, if it is not there.
-    pub(super) fn missing(&self, host: &ProxyHost) -> Option<CertificateId> {
-        host.spec.certificate.filter(|id| !self.there.contains(id))
+    /// Whether the certificate that a host refers to is there, if it refers to any.
+    pub(super) fn has_that_of(&self, host: &ProxyHost) -> bool {
+        host.spec.certificate.is_none_or(|id| self.there.contains(&id))
     }
 }
 
