@@ -146,6 +146,7 @@ fn settings(dns: &NameServers) -> ResolverSettings {
     ResolverSettings {
         resolvers: vec![dns.address(RESOLVER)],
         port: dns.port(),
+        attempts: 10,
         limit: Duration::from_secs(60),
         verified_age: Duration::ZERO,
         unverified_age: Duration::ZERO,

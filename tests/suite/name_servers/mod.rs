@@ -14,7 +14,7 @@ use std::time::Duration;
 use hickory_proto::op::{Message, Query};
 use hickory_proto::rr::{Name, RData, RecordType};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::process::{Child, Command};
 
 use relay::Relay;
@@ -43,11 +43,35 @@ pub struct NameServers {
     servers: BTreeMap<String, Server>,
 }
 
+/// A port of this machine's loopback address that nobody else is given as long as this lives.
+///
+/// BIND opens its port in a way that lets a second server of the same user open it as well (`SO_REUSEPORT`), and then
+/// the kernel deals the questions out to both: two tests that chose the same free port would answer for each other.
+struct ReservedPort {
+    address: SocketAddr,
+    _bound: TcpSocket,
+}
+
+impl ReservedPort {
+    /// Any port that nobody has, not even in the sharing way.
+    fn take() -> Self {
+        let bound = TcpSocket::new_v4().unwrap();
+        // As the server does; bound without listening, the socket gets no connection.
+        bound.set_reuseaddr(true).unwrap();
+        bound.set_reuseport(true).unwrap();
+        bound.bind((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
+        Self {
+            address: bound.local_addr().unwrap(),
+            _bound: bound,
+        }
+    }
+}
+
 struct Server {
     /// The address by which the others know it.
     address: Ipv4Addr,
     /// Where the process listens.
-    back: SocketAddr,
+    back: ReservedPort,
     _relay: Relay,
     folder: PathBuf,
     /// Zones by origin, with the number of their file.
@@ -148,7 +172,7 @@ impl NameServers {
         server.zones.insert(origin.to_owned(), server.files);
         server.reload_zones().await;
         // Seen by its answer, too: named looks closer than `named-checkzone`, and says that all is loaded anyway.
-        let answer = exchange(server.back, origin, RecordType::SOA, false).await;
+        let answer = exchange(server.back.address, origin, RecordType::SOA, false).await;
         match answer.is_some_and(|answer| answer.metadata.authoritative) {
             true => Ok(()),
             false => Err(server.last_words()),
@@ -187,11 +211,11 @@ impl Server {
     async fn start(set: &NameServers, program: &Path, name: &str, address: Ipv4Addr) -> Result<Self, String> {
         let folder = set.folder.path().join(name);
         fs::create_dir(&folder).unwrap();
-        let back = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port(Ipv4Addr::LOCALHOST)));
-        let relay = Relay::start((address, set.port).into(), back).await;
+        let back = ReservedPort::take();
+        let relay = Relay::start((address, set.port).into(), back.address).await;
         let relay = relay.map_err(|error| format!("{address}: {error}"))?;
         let recursion = if name == RESOLVER { "yes" } else { "no" };
-        let config = config(&folder, back, set.port, recursion);
+        let config = config(&folder, back.address, set.port, recursion);
         fs::write(folder.join("named.conf"), config).unwrap();
         fs::write(folder.join("zones.conf"), "").unwrap();
         Ok(Self {
@@ -212,7 +236,7 @@ impl Server {
                 if log.contains("address in use") || log.contains("could not listen") {
                     return false;
                 }
-                if self.loads() > 0 && exchange(self.back, ".", RecordType::SOA, false).await.is_some() {
+                if self.loads() > 0 && exchange(self.back.address, ".", RecordType::SOA, false).await.is_some() {
                     return true;
                 }
                 tokio::time::sleep(LOOK_AGAIN).await;
