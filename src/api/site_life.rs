@@ -38,6 +38,10 @@ pub struct SiteRestart {
     pub requested_at: Time,
     /// When it was begun, before the container host was asked.
     pub begun_at: Time,
+    /// Tasks of the container's restarts shortly before this one, so that this one is told apart when its answer was lost.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 100))]
+    pub previous: Vec<String>,
 }
 
 /// A restore of a lost container from an archive of the hoster's backup job. It stays as history until the next one.

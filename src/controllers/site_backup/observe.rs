@@ -124,7 +124,7 @@ impl BackupKind {
         let reserved = subject.status.snapshot.is_some();
         if reserved && own(&terms.owner, snapshots).is_none() && known.takings.is_unread() {
             let created = subject.object.creation_timestamp();
-            let since = created.map_or(Timestamp::UNIX_EPOCH, |time| time.0);
+            let since = created.map_or(Timestamp::UNIX_EPOCH, |time| tasks::listed_since(time.0));
             known.takings = host.tasks_of(terms.vmid, Operation::Snapshot, since).await.into();
         }
     }

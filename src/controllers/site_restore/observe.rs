@@ -1,7 +1,7 @@
 //! Reading: what is still unknown and needed, and never a write.
 
 use futures::future::join;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use kube::ResourceExt;
 use kube::runtime::reflector::ObjectRef;
 
@@ -14,10 +14,6 @@ use crate::controllers::fact::Fact;
 use crate::controllers::site_backup::resolve::{SiteContainer, container_of, is_made, site_of};
 use crate::controllers::tasks;
 use crate::providers::container_host::{Operation, TaskState};
-
-/// By how much the clock of a node may differ from ours. Roll-backs are told apart by their ids; the time only bounds
-/// the list that is asked for.
-const CLOCK_TOLERANCE: SignedDuration = SignedDuration::from_mins(10);
 
 impl RestoreKind {
     /// Fills in what is unread and needed.
@@ -102,8 +98,7 @@ impl RestoreKind {
         }
         if known.rollbacks.is_unread() {
             let begun = subject.status.started_at.as_ref();
-            let since = begun.map_or_else(|| Timestamp::now() - CLOCK_TOLERANCE, |time| time.0);
-            let since = since - CLOCK_TOLERANCE;
+            let since = tasks::listed_since(begun.map_or_else(Timestamp::now, |time| time.0));
             known.rollbacks = host.tasks_of(id, Operation::Rollback, since).await.into();
         }
         if known.container.is_unread() {

@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::join;
+use jiff::Timestamp;
 use kube::ResourceExt;
 
 use super::plan::{
     adopt, announcement_due, archive_needed, domains_outlook, is_calm, is_made, only_a_place_awaited,
-    only_install_awaited, only_snapshot_missing, recovery_since, restart_begun, restart_due, sizes_agree,
+    only_install_awaited, only_snapshot_missing, recovery_since, restart_due, restarts_since, sizes_agree,
 };
 use super::resolve::{Backends, Resolved};
 use super::settled;
@@ -249,7 +250,11 @@ impl SiteKind {
         if (container.is_none() || hidden) && subject.status.node.is_none() && known.creations.is_unread() {
             known.creations = compute
                 .host
-                .tasks_of(reservation.vmid, Operation::Create, reservation.since)
+                .tasks_of(
+                    reservation.vmid,
+                    Operation::Create,
+                    tasks::listed_since(reservation.since),
+                )
                 .await
                 .into();
         }
@@ -304,8 +309,8 @@ impl SiteKind {
         known: &mut Observed,
     ) {
         let Backends { compute, proxy, .. } = &resolved.backends;
-        let begun = restart_begun(&subject.status, &resolved.terms);
-        if let Some(since) = begun.filter(|_| known.restarts.is_unread()) {
+        let since = restarts_since(&subject.status, &resolved.terms, Timestamp::now());
+        if let Some(since) = since.filter(|_| known.restarts.is_unread()) {
             let restarts = compute.host.tasks_of(reservation.vmid, Operation::Restart, since);
             known.restarts = restarts.await.into();
         }

@@ -465,6 +465,11 @@ impl ProxmoxSim {
         self.act(|state| state.skipped += time);
     }
 
+    /// Puts the clocks of all nodes behind by so much.
+    pub fn put_clocks_behind(&self, time: Duration) {
+        self.act(|state| state.put_clock_behind(time));
+    }
+
     /// Replaces the accepted token.
     pub fn set_token(&self, token: &str) {
         self.act(|state| token.clone_into(&mut state.options.token));

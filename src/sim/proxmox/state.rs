@@ -287,6 +287,11 @@ impl State {
         FIRST_PID.wrapping_add(u32::try_from(self.next_serial() & 0x003f_ffff).unwrap_or_default())
     }
 
+    /// Puts the clocks of the nodes behind: what is there already becomes as much older.
+    pub(super) fn put_clock_behind(&mut self, time: Duration) {
+        self.wall_start = self.wall_start.saturating_sub(time).unwrap_or(self.wall_start);
+    }
+
     /// Seconds since 1970 at a moment of the simulation.
     pub(super) fn wall(&self, moment: Instant) -> i64 {
         let passed = moment.saturating_duration_since(self.started);

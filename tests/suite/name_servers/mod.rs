@@ -236,7 +236,11 @@ impl Server {
                 if log.contains("address in use") || log.contains("could not listen") {
                     return false;
                 }
-                if self.loads() > 0 && exchange(self.back.address, ".", RecordType::SOA, false).await.is_some() {
+                if self.loads() > 0
+                    && exchange(self.back.address, ".", RecordType::SOA, false)
+                        .await
+                        .is_some()
+                {
                     return true;
                 }
                 tokio::time::sleep(LOOK_AGAIN).await;

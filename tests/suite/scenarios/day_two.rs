@@ -1,5 +1,7 @@
 //! What customers and hosters do with a site that exists: power, restart, suspension, the proxy's switch, another Plan.
 
+use std::time::Duration;
+
 use hostwright::api::{Phase, WordPressSiteStatus};
 use hostwright::sim::faults::{Fault, Trouble};
 use serde_json::{Value, json};
@@ -161,15 +163,24 @@ async fn a_new_time_is_one_restart() {
     wait("2026-11-22T10:00:00Z").await;
     assert_eq!(restarts(), 2);
 
+    // By the clocks of the nodes it was begun before it was asked for, and the last one is not long ago.
+    site.world
+        .backends
+        .proxmox
+        .put_clocks_behind(Duration::from_secs(120));
+    site.set(at("2026-11-23T10:00:00Z")).await;
+    wait("2026-11-23T10:00:00Z").await;
+    assert_eq!(restarts(), 3);
+
     // A site that does not run starts afresh anyway.
     site.set(json!({"power": "Stopped"})).await;
     site.comes_to(Phase::Stopped).await;
-    site.set(at("2026-11-23T10:00:00Z")).await;
+    site.set(at("2026-11-24T10:00:00Z")).await;
     let status = site.comes_to(Phase::Stopped).await;
-    assert!(done("2026-11-23T10:00:00Z")(&status), "{status:?}");
+    assert!(done("2026-11-24T10:00:00Z")(&status), "{status:?}");
     site.set(json!({"power": "Running"})).await;
     site.comes_to(Phase::Running).await;
-    assert_eq!(restarts(), 2);
+    assert_eq!(restarts(), 3);
     site.ends().await;
 }
 

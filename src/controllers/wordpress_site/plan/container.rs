@@ -190,7 +190,9 @@ pub fn unmarked(
         (Some(CREATING), false) => {
             let creations = observed.creations.known().map(Vec::as_slice).unwrap_or_default();
             let running = creations.iter().find(|task| task.state == TaskState::Running);
-            if running.is_none() && !creations.is_empty() {
+            // One that ended well was of whoever had the number before.
+            let ended_well = |task: &TaskRecord| matches!(task.state, TaskState::Succeeded { .. });
+            if running.is_none() && creations.first().is_some_and(|newest| !ended_well(newest)) {
                 return remains(verdict, "the rest of a creation that failed");
             }
             // Whose it is shows at the end.

@@ -45,7 +45,7 @@ pub use recover::{
     archive_needed, finding as recovered_finding, is_restored as is_recovered, since as recovery_since,
 };
 pub use rest::{is_calm, is_made};
-pub use restart::{begun as restart_begun, due as restart_due};
+pub use restart::{due as restart_due, since as restarts_since};
 pub use sizes::agree as sizes_agree;
 
 /// A plan for a site.

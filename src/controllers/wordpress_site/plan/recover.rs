@@ -23,11 +23,11 @@ use crate::providers::container_host::{Archive, ArchiveRestore, Container, Surve
 use crate::providers::{ErrorKind, ProviderError};
 
 /// Shortest time from the beginning of one restore to that of the next. A restore of 80 GiB takes some ten minutes, and
-/// whatever made one fail, or took the container away again, is a person's to see: 24 attempts a day.
+/// whatever made one fail, or took the container away again, is a person's to see: 24 attempts a day. Far more than a clock
+/// may be wrong, so that the restore before is not taken for this one.
 const INTERVAL: SignedDuration = SignedDuration::from_hours(1);
-/// How far the clock of a node may be behind ours, so that its restore is still found. Far less than [`INTERVAL`], so that
-/// the restore before is not taken for this one.
-const CLOCK_SLACK: SignedDuration = SignedDuration::from_mins(5);
+/// Shortest time that a backup job takes for an archive, whose time is that of its beginning by the clock of a node.
+const ARCHIVING_MIN: SignedDuration = SignedDuration::from_secs(1);
 /// Characters of a failure that are kept (the schema of `status.recovery.failure` takes 512).
 const FAILURE_MAX: usize = 400;
 
@@ -37,11 +37,13 @@ pub fn is_restored(status: &WordPressSiteStatus) -> bool {
     recovery.is_some_and(|recovery| recovery.restored_at.is_some())
 }
 
-/// Since when restores in the task list are the one that is under way; `None` when none is.
+/// Since when restores in the task list are the one that is under way; `None` when none is. Nothing is restored from an
+/// archive before that is there: an older restore was of another site, which had the number before.
 pub fn since(status: &WordPressSiteStatus) -> Option<Timestamp> {
     let recovery = status.recovery.as_ref().filter(|recovery| recovery.is_open())?;
-    let begun_at = recovery.begun_at.0;
-    Some(begun_at.checked_sub(CLOCK_SLACK).unwrap_or(begun_at))
+    let taken_at = recovery.taken_at.0;
+    let there_at = taken_at.checked_add(ARCHIVING_MIN).unwrap_or(taken_at);
+    Some(tasks::listed_since(recovery.begun_at.0).max(there_at))
 }
 
 /// Whether the archives of a container that is gone have to be looked at.

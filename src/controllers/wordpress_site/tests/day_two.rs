@@ -1,16 +1,15 @@
 //! What is asked of a site that is made: rest, restart, sizes, the proxy's switch, recovery.
 
 use jiff::ToSpan;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::super::act;
 use super::super::site::{Done, Rest, Served};
 use super::*;
-use crate::api::{Phase, Power, Recovery, SiteRestart, Suspension};
+use crate::api::{Phase, Power, Recovery, Suspension};
 use crate::providers::container_host::Usage;
 
 /// Everything stands and was there once, according to the status.
-fn made() -> Scene {
+pub(super) fn made() -> Scene {
     with(Scene::standing(), |s| {
         for kind in [kinds::INSTALL_READY, kinds::SNAPSHOT_READY] {
             s.said(kind, State::True, "good");
@@ -21,7 +20,7 @@ fn made() -> Scene {
     })
 }
 
-fn wish(scene: Scene, change: impl FnOnce(&mut Wishes)) -> Scene {
+pub(super) fn wish(scene: Scene, change: impl FnOnce(&mut Wishes)) -> Scene {
     with(scene, |s| {
         if let Some(terms) = &mut s.observed.terms {
             change(&mut terms.wishes);
@@ -29,7 +28,7 @@ fn wish(scene: Scene, change: impl FnOnce(&mut Wishes)) -> Scene {
     })
 }
 
-fn stopped(scene: Scene) -> Scene {
+pub(super) fn stopped(scene: Scene) -> Scene {
     wish(scene, |w| w.power = Power::Stopped)
 }
 
@@ -37,7 +36,7 @@ fn suspended(scene: Scene, how: Suspension) -> Scene {
     wish(scene, |w| w.suspension = Some(how))
 }
 
-fn halted(scene: Scene) -> Scene {
+pub(super) fn halted(scene: Scene) -> Scene {
     with(scene, |s| s.container(|c| c.running = false))
 }
 
@@ -427,89 +426,6 @@ fn sizes_follow_the_plan() {
     let verdict = plan::live(&small.status, &small.observed, now()).verdict;
     assert_eq!(verdict.notes[0].reason, reasons::DISK_CANNOT_SHRINK);
     assert!(verdict.all_good());
-}
-
-#[test]
-fn one_restart_for_each_new_time() {
-    let at = |seconds: i64| now() + seconds.seconds();
-    let asked = |wanted: i64, done: Option<i64>| {
-        with(wish(made(), |w| w.restarted_at = Some(at(wanted))), |s| {
-            s.status.restarted_at = done.map(|done| Time(at(done)));
-        })
-    };
-    let begun = |requested: i64, tasks: Fact<Vec<TaskRecord>>| {
-        with(asked(0, None), |s| {
-            s.status.restart = Some(SiteRestart {
-                requested_at: Time(at(requested)),
-                begun_at: Time(at(5)),
-            });
-            s.observed.restarts = tasks;
-        })
-    };
-    let found = |state| Fact::Known(vec![creation(state)]);
-    let failed = || TaskState::Failed("no".to_owned());
-    check(vec![
-        (
-            "a new time is written down first",
-            asked(0, None),
-            &[],
-            STORE,
-            &[],
-        ),
-        ("a later time", asked(1, Some(0)), &[], STORE, &[]),
-        ("an equal time", asked(0, Some(0)), &[], Next::Settled, &[]),
-        ("an older time", asked(-1, Some(0)), &[], Next::Settled, &[]),
-        ("nobody looked", begun(0, Fact::Unread), &[], AGAIN, &[]),
-        (
-            "it was not asked for yet",
-            begun(0, Fact::Known(Vec::new())),
-            &["restart"],
-            STORE,
-            &[],
-        ),
-        (
-            "another one was begun",
-            begun(-9, Fact::Known(Vec::new())),
-            &[],
-            STORE,
-            &[],
-        ),
-        (
-            "its answer was lost",
-            begun(0, found(TaskState::Running)),
-            &[],
-            Next::Poll,
-            &[(kinds::CONTAINER_READY, reasons::TASK_RUNNING, "being restarted")],
-        ),
-        (
-            "it is over",
-            begun(0, found(TaskState::Succeeded { warnings: false })),
-            &[],
-            Next::Settled,
-            &[],
-        ),
-        (
-            "it failed",
-            begun(0, found(failed())),
-            &[],
-            RETRY,
-            &[(kinds::CONTAINER_READY, reasons::TASK_FAILED, "no")],
-        ),
-        (
-            "it cannot be looked for",
-            begun(0, Fact::Unknown(error(ErrorKind::Unavailable))),
-            &[],
-            RETRY,
-            &[],
-        ),
-    ]);
-    let over = begun(0, found(TaskState::Succeeded { warnings: false }));
-    let verdict = plan::live(&over.status, &over.observed, now()).verdict;
-    assert_eq!((verdict.restart, verdict.restarted_at), (None, Some(Time(at(0)))));
-    // What does not run starts afresh.
-    let rests = stopped(halted(asked(7, None)));
-    let verdict = plan::live(&rests.status, &rests.observed, now()).verdict;
-    assert_eq!(verdict.restarted_at, Some(Time(at(7))));
 }
 
 #[test]

@@ -15,6 +15,7 @@ mod recovering;
 mod removal;
 mod reports;
 mod reserving;
+mod restarts;
 mod table;
 mod takeovers;
 

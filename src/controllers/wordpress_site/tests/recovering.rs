@@ -267,6 +267,26 @@ fn a_restore_is_begun_once_and_followed() {
 }
 
 #[test]
+fn a_restore_from_before_its_archive_is_of_another_site() {
+    let begun_at = SignedDuration::from_mins(1);
+    for (taken, since) in [
+        // Of last night: as far back as the clock of a node may be.
+        (SignedDuration::from_hours(20), SignedDuration::from_mins(11)),
+        // The number changed hands a moment ago.
+        (SignedDuration::from_mins(2), SignedDuration::from_secs(119)),
+    ] {
+        let status = WordPressSiteStatus {
+            recovery: Some(SiteRecovery {
+                taken_at: Time(now() - taken),
+                ..record(begun_at)
+            }),
+            ..WordPressSiteStatus::default()
+        };
+        assert_eq!(plan::recovery_since(&status), Some(now() - since));
+    }
+}
+
+#[test]
 fn another_restore_waits_for_an_hour() {
     let late = HOUR - SignedDuration::from_secs(1);
     let second = Next::After(std::time::Duration::from_secs(1));
