@@ -273,6 +273,10 @@ impl<L: Living> Life<'_, L> {
     async fn cut_short(&mut self, road: Road, mishap: &Mishap) -> Result<(), String> {
         let begun = Instant::now();
         let changed = road == Road::CutChange;
+        if changed {
+            let (living, world) = (&self.place.living, &self.place.world);
+            living.intrude(world, &mut self.neighbours, self.name);
+        }
         let touched = self.arm(Some(mishap));
         self.apply(changed).await?;
         let release = match touched {

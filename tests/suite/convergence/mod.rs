@@ -151,6 +151,12 @@ async fn whatever_is_killed_or_lost_a_site_has_its_new_plan_and_one_restart() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whatever_is_killed_or_lost_a_lost_site_comes_back_once() {
+    let sites = Sites(Tale::Recovery);
+    converge("recovery", sites, Duration::ZERO, 4, every_point_of_the_change).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whatever_is_killed_or_lost_a_zone_at_ispconfig_is_the_same() {
     converge(
         "ISPConfig",

@@ -37,8 +37,12 @@ pub enum Tale {
     /// Another domain takes the place of the only one that its Plan allows. All names lead to the proxy at the servers
     /// that this resolver finds.
     AnotherDomain(SocketAddr),
+    /// Its container is lost, and it moves to a Plan that lets it come back from the last backup job's archive.
+    Recovery,
 }
 
+/// Storage of the simulated cluster that takes backups.
+const BACKUPS: &str = "local";
 /// Time of the restart that is asked for.
 const RESTART: &str = "2026-11-21T10:00:00Z";
 
@@ -77,6 +81,10 @@ impl Sites {
                         .iter()
                         .all(|domain| domain.state == DomainState::Ready)
             }
+            Tale::Recovery if changed => {
+                let recovery = status.recovery.as_ref();
+                recovery.is_some_and(|recovery| recovery.restored_at.is_some())
+            }
             _ => true,
         }
     }
@@ -85,6 +93,11 @@ impl Sites {
 /// Name of the larger Plan.
 fn large(world: &World) -> String {
     format!("{}-large", world.plan())
+}
+
+/// Name of the Plan that lets a lost site come back.
+fn recovering(world: &World) -> String {
+    format!("{}-recovering", world.plan())
 }
 
 /// Restarts that the container host was asked for and began.
@@ -139,6 +152,7 @@ impl Living for Sites {
                 spec["plan"] = json!(large(world));
                 spec["restartedAt"] = json!(RESTART);
             }
+            (Tale::Recovery, true) => spec["plan"] = json!(recovering(world)),
             _ => {}
         }
         site
@@ -150,6 +164,10 @@ impl Living for Sites {
         let address = "name=eth0,bridge=vmbr1,ip=10.20.0.100/8,gw=10.0.0.1";
         proxmox.add_foreign_container(5_000, "pve1", &[("hostname", "shop"), ("net0", address)]);
         proxmox.add_vm(5_002, "pve2");
+        let mut plan = world.manifest_of_plan();
+        plan["metadata"]["name"] = json!(recovering(world));
+        plan["spec"]["wordpress"]["recovery"] = json!("RestoreLatestBackup");
+        world.apply(&plan).await;
         let mut plan = world.manifest_of_plan();
         plan["metadata"]["name"] = json!(large(world));
         let sizes = &mut plan["spec"]["wordpress"];
@@ -186,7 +204,16 @@ impl Living for Sites {
         }
     }
 
-    fn intrude(&self, _: &World, _: &mut Neighbours, _: &str) {}
+    /// A backup job runs, and somebody destroys the container.
+    fn intrude(&self, world: &World, neighbours: &mut Neighbours, _: &str) {
+        if self.0 == Tale::Recovery {
+            let proxmox = &world.backends.proxmox;
+            let containers = proxmox.containers();
+            let container = containers.iter().find(|container| !container.foreign).unwrap();
+            neighbours.archive = Some(proxmox.back_up(container.vmid, BACKUPS).unwrap());
+            proxmox.destroy_by_hand(container.vmid);
+        }
+    }
 
     fn leave(&self, _: &World, _: &mut Neighbours) {}
 
@@ -223,6 +250,8 @@ pub struct Neighbours {
     hosts: Vec<u64>,
     certificates: Vec<u64>,
     records: Vec<String>,
+    /// What the hoster's backup job made of the site.
+    archive: Option<String>,
     before: Foreign,
     /// Scripts that containers were given before.
     scripts: BTreeSet<u64>,
@@ -279,6 +308,7 @@ impl Neighbours {
             hosts,
             certificates,
             records,
+            archive: None,
             before: Foreign {
                 containers: Vec::new(),
                 hosts: Vec::new(),
@@ -303,6 +333,9 @@ impl Neighbours {
         }
         for id in &self.records {
             backends.cloudflare.delete_by_hand(id);
+        }
+        if let Some(archive) = &self.archive {
+            backends.proxmox.remove_archive(archive);
         }
     }
 
@@ -449,6 +482,9 @@ impl Neighbours {
             left.iter().all(|what| !what.contains("hostwright")),
             || format!("{left:?}"),
         )?;
+        let archives = backends.proxmox.archives();
+        let kept = self.archive.iter().all(|archive| archives.contains(archive));
+        expect("archives are the hoster's", kept, || format!("{archives:?}"))?;
         let own = |rows: Vec<Value>, theirs: &[u64]| ours(rows, theirs).len();
         let hosts = own(backends.npm.hosts(), &self.hosts);
         let certificates = own(backends.npm.certificates(), &self.certificates);
