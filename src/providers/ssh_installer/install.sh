@@ -512,18 +512,29 @@ require $hw['root'] . '/wp-load.php';
 $wpdb->suppress_errors( false );
 require_once ABSPATH . 'wp-admin/includes/upgrade.php';
 add_filter( 'pre_http_request', function () { return new WP_Error( 'installing', 'no requests while installing' ); } );
-function hw_setup_is_finished() {
+function hw_is_any_option( $condition ) {
 	global $wpdb;
-	if ( ! $wpdb->get_var( "SHOW TABLES LIKE '{$wpdb->options}'" ) ) {
-		return false;
-	}
-	return (bool) $wpdb->get_var( "SELECT option_value FROM {$wpdb->options} WHERE option_name = 'hostwright_setup'" );
+	return $wpdb->get_var( "SHOW TABLES LIKE '{$wpdb->options}'" )
+		&& $wpdb->get_var( "SELECT option_id FROM {$wpdb->options} WHERE {$condition} LIMIT 1" );
 }
-if ( hw_setup_is_finished() ) {
+if ( hw_is_any_option( "option_name = 'hostwright_setup'" ) ) {
 	$hw_done = true;
 	exit( 0 );
 }
-if ( ! $wpdb->get_var( "SHOW TABLES LIKE '{$wpdb->prefix}%'" ) ) {
+// Once there are tables, all rows are one transaction: a run that is killed leaves none of them.
+add_action(
+	'populate_options',
+	function () {
+		global $wpdb;
+		foreach ( $wpdb->tables() as $hw_table ) {
+			// Rows that were never committed have used up numbers, and the first content counts on beginning at 1.
+			$wpdb->query( "ALTER TABLE {$hw_table} AUTO_INCREMENT = 1" );
+		}
+		$wpdb->query( 'START TRANSACTION' );
+		$wpdb->query( 'SET @hostwright_setup = 1' );
+	}
+);
+if ( ! hw_is_any_option( 'TRUE' ) ) {
 	wp_install( $hw['title'], $hw['user'], $hw['email'], true, '', wp_slash( $hw['password'] ) );
 } else {
 	// These add what is missing and leave the rest.
@@ -558,6 +569,11 @@ if ( '' !== $hw['name'] ) {
 }
 $wp_rewrite->set_permalink_structure( '/%year%/%monthnum%/%day%/%postname%/' );
 update_option( 'hostwright_setup', '1', false );
+// WordPress replaces a connection that breaks, and knows nothing of what was rolled back with it.
+if ( ! $wpdb->get_var( 'SELECT @hostwright_setup' ) || false === $wpdb->query( 'COMMIT' ) ) {
+	fwrite( STDERR, "the database was restarted meanwhile\n" );
+	exit( 1 );
+}
 $hw_done = true;
 PHP
 
